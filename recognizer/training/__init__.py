@@ -1,0 +1,1 @@
+"""Data sets in, a calibrated exported model out. The only room that imports TensorFlow."""

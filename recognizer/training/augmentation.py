@@ -1,0 +1,119 @@
+"""Make a data set's tidy faces look like what a detector cuts out of real photos."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """How far a face may stray; the defaults imitate MTCNN's crops of phone photos.
+
+    Attributes:
+        flip: probability of mirroring.
+        rotation: largest turn, degrees either way.
+        scale: smallest and largest zoom.
+        shift: largest shift, as a share of the side, on each axis.
+        lighting: probability of a change of gamma, contrast and brightness.
+        low_resolution: probability of coming from a smaller face.
+        smallest: side in pixels of that smaller face.
+        blur: probability of a Gaussian blur of up to 1.2 pixels.
+        jpeg: probability of JPEG artefacts, quality 25-90.
+        noise: probability of sensor noise of up to 10 grey levels.
+        occlusion: probability of a grey block over part of the face.
+    """
+
+    flip: float = 0.5
+    rotation: float = 14.0
+    scale: tuple[float, float] = (0.85, 1.2)
+    shift: float = 0.08
+    lighting: float = 0.5
+    low_resolution: float = 0.25
+    smallest: int = 16
+    blur: float = 0.15
+    jpeg: float = 0.25
+    noise: float = 0.15
+    occlusion: float = 0.25
+
+
+def augment(
+    image: NDArray[np.uint8], how: Augmentation, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Return one random variation of a square grey face, (side, side) uint8 0-255."""
+    image = _move(image, how, rng)
+    if rng.random() < how.lighting:
+        image = _relight(image, rng)
+    if rng.random() < how.occlusion:
+        image = _occlude(image, rng)
+    if rng.random() < how.low_resolution:
+        image = _shrink(image, how.smallest, rng)
+    if rng.random() < how.blur:
+        image = _as_grey(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.2)))
+    if rng.random() < how.noise:
+        image = _as_grey(image + rng.normal(0, rng.uniform(1, 10), image.shape))
+    if rng.random() < how.jpeg:
+        image = _compress(image, int(rng.integers(25, 91)))
+    return image
+
+
+def _as_grey(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
+    return np.clip(pixels, 0, 255).astype(np.uint8)
+
+
+def _move(
+    image: NDArray[np.uint8], how: Augmentation, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    side = image.shape[0]
+    centre = (side - 1) / 2
+    matrix = cv2.getRotationMatrix2D(
+        (centre, centre), rng.uniform(-how.rotation, how.rotation), rng.uniform(*how.scale)
+    )
+    matrix[:, 2] += rng.uniform(-how.shift, how.shift, 2) * side
+    if rng.random() < how.flip:
+        mirror = np.array([[-1.0, 0.0, side - 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+        matrix = matrix @ mirror
+    return _as_grey(
+        cv2.warpAffine(
+            image, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+        )
+    )
+
+
+def _relight(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    levels = np.arange(256) / 255
+    levels = levels ** np.exp(rng.uniform(-0.5, 0.5))
+    levels = (levels - 0.5) * rng.uniform(0.6, 1.4) + 0.5 + rng.uniform(-0.15, 0.15)
+    relit = _as_grey(levels * 255)[image]
+    if rng.random() < 0.5:
+        # Light from one side: a ramp across the face in a random direction.
+        side = image.shape[0]
+        angle = rng.uniform(0, 2 * np.pi)
+        across = np.linspace(-0.5, 0.5, side)
+        ramp = np.cos(angle) * across[None, :] + np.sin(angle) * across[:, None]
+        relit = _as_grey(relit * (1 + rng.uniform(0, 0.8) * ramp))
+    return relit
+
+
+def _occlude(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    side = image.shape[0]
+    height, width = (rng.uniform(0.1, 0.35, 2) * side).astype(int)
+    top, left = int(rng.integers(0, side - height)), int(rng.integers(0, side - width))
+    covered = image.copy()
+    covered[top : top + height, left : left + width] = rng.integers(0, 256)
+    return covered
+
+
+def _shrink(
+    image: NDArray[np.uint8], smallest: int, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    side = image.shape[0]
+    small = int(rng.integers(smallest, side))
+    shrunk = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
+    return _as_grey(cv2.resize(shrunk, (side, side), interpolation=cv2.INTER_LINEAR))
+
+
+def _compress(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return _as_grey(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE))

@@ -1,0 +1,237 @@
+"""Read FER-2013 and the FER+ votes.
+
+FER-2013: Goodfellow et al., "Challenges in representation learning" (2013).
+FER+: Barsoum et al., "Training deep networks for facial expression recognition with
+crowd-sourced label distribution" (2016); ten annotators voted on every image.
+"""
+
+import bz2
+import csv
+import gzip
+import io
+import lzma
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer.vision.emotions import EMOTIONS
+
+SIDE: Final = 48
+SPLITS: Final = ("Training", "PublicTest", "PrivateTest")
+
+# The order of FER-2013's own numeric labels 0-6, in our words.
+FER2013_LABELS: Final = ("anger", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+
+# FER+'s column for each of our emotions, then its two ways of declining.
+_FERPLUS_COLUMNS: Final = {
+    "anger": "anger",
+    "contempt": "contempt",
+    "disgust": "disgust",
+    "fear": "fear",
+    "happy": "happiness",
+    "neutral": "neutral",
+    "sad": "sadness",
+    "surprise": "surprise",
+}
+UNKNOWN: Final = len(EMOTIONS)
+NOT_A_FACE: Final = len(EMOTIONS) + 1
+
+
+class DatasetError(ValueError):
+    """A data set is not what it should be; the message names the file, the row and the mend."""
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Rows of FER-2013 with their FER+ votes; all arrays share the first axis.
+
+    Attributes:
+        images: (N, 48, 48) uint8 grey levels.
+        labels: (N,) int64, FER-2013's own label, an index into FER2013_LABELS.
+        votes: (N, 10) int64, FER+ votes: the eight EMOTIONS, then unknown, then not-a-face.
+        named: (N,) bool, whether FER+ gives the row an image name (it drops non-faces).
+        splits: (N,) str, Training, PublicTest or PrivateTest.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    votes: NDArray[np.int64]
+    named: NDArray[np.bool_]
+    splits: NDArray[np.str_]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def where(self, rows: NDArray[np.bool_]) -> "Faces":
+        """The rows for which `rows` (N,) is true, in order."""
+        return Faces(
+            self.images[rows],
+            self.labels[rows],
+            self.votes[rows],
+            self.named[rows],
+            self.splits[rows],
+        )
+
+    def split(self, name: str) -> "Faces":
+        """The rows of one split; DatasetError when there are none."""
+        rows = self.splits == name
+        if not rows.any():
+            present = ", ".join(sorted(set(self.splits.tolist()))) or "no rows at all"
+            raise DatasetError(f"The data set has no {name} rows; it holds {present}.")
+        return self.where(rows)
+
+
+def read(fer2013: Path, ferplus: Path) -> Faces:
+    """Read both files, plain or packed (.gz, .bz2, .xz, .zip), and align them row by row."""
+    images, labels, splits = _read_pixels(fer2013)
+    votes, named, vote_splits = _read_votes(ferplus)
+    if len(images) != len(votes):
+        raise DatasetError(
+            f"{fer2013.name} has {len(images)} rows and {ferplus.name} has {len(votes)}; the two "
+            "files are matched row by row, so both must hold the same rows in the same order."
+        )
+    differing = np.flatnonzero(splits != vote_splits)
+    if len(differing):
+        row = int(differing[0])
+        raise DatasetError(
+            f"Row {row + 1} is {splits[row]} in {fer2013.name} but {vote_splits[row]} in "
+            f"{ferplus.name}; both files must hold the same rows in the same order."
+        )
+    return Faces(images, labels, votes, named, splits)
+
+
+def majority(votes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The FER+ majority label of every row, or -1 where the annotators do not agree.
+
+    Single votes are taken for slips and dropped; the winner needs more than half of what
+    remains, unknown and not-a-face included. This is the rule of Barsoum et al. (2016).
+
+    Args:
+        votes: (N, 10) as in `Faces.votes`.
+
+    Returns:
+        (N,) int64: 0-7 into EMOTIONS, UNKNOWN, NOT_A_FACE, or -1 for no majority.
+    """
+    kept = np.where(votes == 1, 0, votes)
+    winner = kept.argmax(axis=1)
+    wins = 2 * kept.max(axis=1, initial=0) > kept.sum(axis=1)
+    return np.where(wins, winner, -1)
+
+
+def distribution(votes: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The share of each emotion among a row's votes: (N, 8), rows sum to 1 (or 0: no such vote).
+
+    Single votes are dropped as in `majority` unless nothing else is left.
+    """
+    emotions = votes[:, : len(EMOTIONS)]
+    kept = np.where(emotions == 1, 0, emotions)
+    kept = np.where(kept.sum(axis=1, keepdims=True) > 0, kept, emotions)
+    shares: NDArray[np.float32] = (kept / np.maximum(kept.sum(axis=1, keepdims=True), 1)).astype(
+        np.float32
+    )
+    return shares
+
+
+def _read_pixels(
+    path: Path,
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.str_]]:
+    images, labels, splits = [], [], []
+    with _open_text(path) as lines:
+        reader = csv.DictReader(lines)
+        _require_columns(path, reader, ("emotion", "pixels", "Usage"))
+        for number, row in enumerate(reader, start=1):
+            images.append(_parse_pixels(path, number, row["pixels"]))
+            labels.append(_parse_label(path, number, row["emotion"]))
+            splits.append(_parse_split(path, number, row["Usage"]))
+    if not images:
+        raise DatasetError(f"{path.name} has a header but no rows.")
+    return np.stack(images), np.array(labels, np.int64), np.array(splits, np.str_)
+
+
+def _parse_pixels(path: Path, number: int, text: str) -> NDArray[np.uint8]:
+    try:
+        pixels = np.array((text or "").split(), dtype=np.int64)
+    except ValueError as error:
+        raise DatasetError(f"{path.name}, row {number}: pixels must be numbers: {error}.") from None
+    if len(pixels) != SIDE * SIDE or (len(pixels) and not 0 <= pixels.min() <= pixels.max() <= 255):
+        raise DatasetError(
+            f"{path.name}, row {number}: expected {SIDE * SIDE} grey levels of 0-255, got "
+            f"{len(pixels)} values."
+        )
+    return pixels.astype(np.uint8).reshape(SIDE, SIDE)
+
+
+def _parse_label(path: Path, number: int, text: str) -> int:
+    if text not in {str(label) for label in range(len(FER2013_LABELS))}:
+        raise DatasetError(f"{path.name}, row {number}: emotion must be 0-6, got {text!r}.")
+    return int(text)
+
+
+def _parse_split(path: Path, number: int, text: str) -> str:
+    if text not in SPLITS:
+        raise DatasetError(
+            f"{path.name}, row {number}: Usage must be {', '.join(SPLITS)}; got {text!r}."
+        )
+    return text
+
+
+def _read_votes(path: Path) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.str_]]:
+    columns = (*_FERPLUS_COLUMNS.values(), "unknown", "NF")
+    votes, named, splits = [], [], []
+    with _open_text(path) as lines:
+        reader = csv.DictReader(lines)
+        _require_columns(path, reader, ("Usage", "Image name", *columns))
+        for number, row in enumerate(reader, start=1):
+            try:
+                votes.append([int(row[column]) for column in columns])
+            except (TypeError, ValueError):
+                raise DatasetError(
+                    f"{path.name}, row {number}: every vote must be a whole number."
+                ) from None
+            named.append(bool((row["Image name"] or "").strip()))
+            splits.append(_parse_split(path, number, row["Usage"]))
+    return (
+        np.array(votes, np.int64).reshape(-1, len(columns)),
+        np.array(named, np.bool_),
+        np.array(splits, np.str_),
+    )
+
+
+def _require_columns(
+    path: Path, reader: "csv.DictReader[str]", columns: tuple[str, ...]
+) -> None:
+    present = reader.fieldnames or ()
+    missing = [column for column in columns if column not in present]
+    if missing:
+        raise DatasetError(
+            f"{path.name} lacks the columns {', '.join(missing)}; its first line is "
+            f"{', '.join(present)[:120] or 'empty'}."
+        )
+
+
+@contextmanager
+def _open_text(path: Path) -> Iterator[TextIO]:
+    """Open a CSV, unpacking it by its suffix; DatasetError when it cannot be read."""
+    openers = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+    try:
+        if path.suffix == ".zip":
+            with zipfile.ZipFile(path) as archive:
+                names = [name for name in archive.namelist() if name.endswith(".csv")]
+                if len(names) != 1:
+                    raise DatasetError(f"{path.name} must hold exactly one .csv, not {len(names)}.")
+                with archive.open(names[0]) as packed:
+                    yield io.TextIOWrapper(packed, "utf-8", newline="")
+        elif path.suffix in openers:
+            with openers[path.suffix](path, "rt", encoding="utf-8", newline="") as lines:
+                yield lines
+        else:
+            with path.open(encoding="utf-8", newline="") as lines:
+                yield lines
+    except (OSError, EOFError, lzma.LZMAError, zipfile.BadZipFile, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path} cannot be read: {error}.") from error
