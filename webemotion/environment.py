@@ -1,0 +1,42 @@
+"""Helpers for settings.py: what has to be found or made before Django can start."""
+
+import os
+import secrets
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def secret_key(path: Path) -> str:
+    """The key kept in `path`, made once; only its owner may read it (mode 0600)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        # O_EXCL: when web and worker start together, exactly one of them makes the key.
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return _read_key(path)
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        key = secrets.token_urlsafe(50)
+        file.write(key)
+    return key
+
+
+def _read_key(path: Path) -> str:
+    key = path.read_text(encoding="ascii").strip()
+    if len(key) < 50:
+        raise ImproperlyConfigured(
+            f"The secret key in {path} is shorter than 50 characters. Delete the file to have a "
+            "new one made (everyone is signed out), or set SECRET_KEY."
+        )
+    return key
+
+
+def origin(public_url: str) -> tuple[str, str, bool]:
+    """Split PUBLIC_URL into its origin, its host name and whether it is https."""
+    parts = urlsplit(public_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ImproperlyConfigured(
+            f'PUBLIC_URL must look like https://faces.example.org, not "{public_url}".'
+        )
+    return f"{parts.scheme}://{parts.netloc}", parts.hostname, parts.scheme == "https"
