@@ -1,0 +1,115 @@
+"""The life of a photo in the queue: claimed, recognised, saved once; swept when a worker dies."""
+
+import logging
+from collections.abc import Iterable
+from datetime import timedelta
+from uuid import UUID
+
+import numpy as np
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from numpy.typing import NDArray
+
+from recognizer.models import Photo
+from recognizer.services import model_versions, queue, results, signs_of_life
+from recognizer.vision import images
+
+logger = logging.getLogger(__name__)
+
+
+def recognize(photo_id: UUID) -> None:
+    """Recognise one photo if it is still waiting; do nothing when another worker was first."""
+    photo = _claim(photo_id)
+    if photo is None:
+        return
+    signs_of_life.worker_seen()
+    try:
+        image = _read_original(photo)
+        result = model_versions.recognizer().recognize(image)
+        saved = results.save(photo, image, result, model_versions.current())
+    except Exception:  # Whatever a hostile image sets off, the row must not hang.
+        logger.exception("Photo %s could not be recognised (attempt %d).", photo.pk, photo.attempts)
+        _let_go(photo)
+        return
+    if saved:
+        logger.info("Photo %s: %d faces.", photo.pk, len(result.faces))
+    else:
+        logger.warning("Photo %s was taken over by another worker.", photo.pk)
+
+
+def queue_again(photo_ids: Iterable[UUID]) -> int:
+    """Recognise finished photos anew, with a fresh count of attempts; how many were queued."""
+    queued = 0
+    for photo_id in photo_ids:
+        with transaction.atomic():
+            changed = (
+                Photo.objects.live()
+                .filter(pk=photo_id, status__in=[Photo.Status.DONE, Photo.Status.FAILED])
+                .update(
+                    status=Photo.Status.QUEUED,
+                    attempts=0,
+                    error="",
+                    claimed_at=None,
+                    queued_at=timezone.now(),
+                )
+            )
+            if changed:
+                queue.send_on_commit(photo_id)
+        queued += changed
+    return queued
+
+
+def sweep() -> int:
+    """Bring back what a dead worker or a flushed broker left behind; how many photos were."""
+    stale = timezone.now() - timedelta(seconds=settings.STALE_AFTER)
+    waiting = Photo.objects.live().filter(status=Photo.Status.QUEUED, queued_at__lt=stale)
+    claimed = Photo.objects.live().filter(status=Photo.Status.PROCESSING, claimed_at__lt=stale)
+    photos = [*claimed.order_by("claimed_at")[:1000], *waiting.order_by("queued_at")[:1000]]
+    for photo in photos:
+        if photo.status == Photo.Status.PROCESSING:
+            logger.warning("Photo %s was claimed and never finished.", photo.pk)
+            _let_go(photo)
+        elif waiting.filter(pk=photo.pk).update(queued_at=timezone.now()):
+            queue.send(photo.pk)
+    return len(photos)
+
+
+def _claim(photo_id: UUID) -> Photo | None:
+    claimed = (
+        Photo.objects.live()
+        .filter(pk=photo_id, status=Photo.Status.QUEUED, attempts__lt=settings.MAX_ATTEMPTS)
+        .update(
+            status=Photo.Status.PROCESSING,
+            attempts=F("attempts") + 1,
+            claimed_at=timezone.now(),
+        )
+    )
+    return Photo.objects.get(pk=photo_id) if claimed else None
+
+
+def _let_go(photo: Photo) -> None:
+    """Queue a claimed photo again, or call it failed after the last attempt."""
+    # `attempts` names the claim: if another worker has claimed the photo since, leave it alone.
+    mine = Photo.objects.filter(
+        pk=photo.pk, status=Photo.Status.PROCESSING, attempts=photo.attempts
+    )
+    now = timezone.now()
+    if photo.attempts >= settings.MAX_ATTEMPTS:
+        error = _(
+            "Recognition gave up after %(n)d attempts. Try again, or send the photo in another "
+            "format."
+        ) % {"n": photo.attempts}
+        mine.update(status=Photo.Status.FAILED, error=error, finished_at=now)
+    elif mine.update(status=Photo.Status.QUEUED, claimed_at=None, queued_at=now):
+        queue.send(photo.pk)
+
+
+def _read_original(photo: Photo) -> NDArray[np.uint8]:
+    with photo.original.open("rb") as file:
+        decoded = images.decode(file.read())
+    if isinstance(decoded, images.Undecodable):
+        raise ValueError(f"The stored original can't be decoded: {decoded.reason}.")
+    return decoded.image

@@ -1,0 +1,40 @@
+"""What the queue can ask for; each task is a door to one service."""
+
+from uuid import UUID
+
+from celery import shared_task
+from celery.signals import worker_process_init, worker_ready
+from django.core.management import call_command
+
+from recognizer.services import deletion, model_versions, quotas, recognition, signs_of_life
+
+
+@shared_task(name="recognizer.tasks.recognize_photo")
+def recognize_photo(photo_id: str) -> None:
+    recognition.recognize(UUID(photo_id))
+
+
+@shared_task(name="recognizer.tasks.sweep")
+def sweep() -> None:
+    signs_of_life.worker_seen()
+    recognition.sweep()
+    deletion.purge_deleted()
+
+
+@shared_task(name="recognizer.tasks.clean_up")
+def clean_up() -> None:
+    deletion.purge_expired_guests()
+    quotas.forget_old_tallies()
+    call_command("clearsessions")
+
+
+@worker_process_init.connect
+def load_model(**_: object) -> None:
+    """Load before the first photo comes; after the fork, because sessions have threads."""
+    model_versions.recognizer()
+
+
+@worker_ready.connect
+def first_sweep(**_: object) -> None:
+    """Pick up at once what was waiting, and show that a worker is here."""
+    sweep.delay()
