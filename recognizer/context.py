@@ -1,0 +1,18 @@
+"""What every template may use."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from recognizer.services import owners
+
+
+def site(request: HttpRequest) -> dict[str, Any]:
+    user = getattr(request, "user", None)
+    return {
+        "site_name": "WebEmotion",
+        "signup_enabled": settings.SIGNUP_ENABLED,
+        "owner_is_guest": user is None or not user.is_authenticated,
+        "can_review": user is not None and owners.can_review(user),
+    }

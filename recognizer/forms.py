@@ -1,0 +1,67 @@
+"""Forms of the pages, and what their fields accept."""
+
+from typing import Any
+
+from django import forms
+from django.contrib.auth.forms import BaseUserCreationForm
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+
+from recognizer.models import EMOTION_CHOICES, User
+from recognizer.services.gallery import Filters
+
+
+class FilterForm(forms.Form):
+    """The history's filters; they live in the URL, so a wrong one is ignored, never an error."""
+
+    emotion = forms.ChoiceField(
+        label=_("Emotion"), choices=[("", _("Any emotion")), *EMOTION_CHOICES], required=False
+    )
+    state = forms.ChoiceField(
+        label=_("State"),
+        choices=[
+            ("", _("Any state")),
+            ("uncertain", _("Uncertain")),
+            ("no_faces", _("No faces")),
+            ("failed", _("Failed")),
+        ],
+        required=False,
+    )
+    date_from = forms.DateField(
+        label=_("From"), required=False, widget=forms.DateInput({"type": "date"}, "%Y-%m-%d")
+    )
+    date_to = forms.DateField(
+        label=_("To"), required=False, widget=forms.DateInput({"type": "date"}, "%Y-%m-%d")
+    )
+    name = forms.CharField(
+        label=_("File name"), max_length=200, required=False, widget=forms.SearchInput()
+    )
+
+    def filters(self) -> Filters:
+        """What the valid fields ask for."""
+        self.is_valid()
+        chosen = {name: value for name, value in self.cleaned_data.items() if value}
+        return Filters(**chosen)
+
+
+class SignUpForm(BaseUserCreationForm[User]):
+    """An account: the mail address is only used to reset the password."""
+
+    class Meta:
+        model = User
+        fields = ("username", "email")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["email"].required = True
+        self.fields["email"].help_text = _("Used only to reset your password.")
+
+    def clean_username(self) -> str:
+        username: str = self.cleaned_data["username"]
+        if User.objects.filter(username__iexact=username).exists():
+            raise ValidationError(_("This user name is taken. Choose another one."))
+        return username
+
+
+class TokenForm(forms.Form):
+    name = forms.CharField(label=_("Name"), max_length=100)

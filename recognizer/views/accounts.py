@@ -1,0 +1,78 @@
+"""Accounts: opening one, its API tokens, and erasing everything."""
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import login
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST
+
+from recognizer.forms import SignUpForm, TokenForm
+from recognizer.services import deletion, owners, tokens
+
+
+@never_cache
+def sign_up(request: HttpRequest) -> HttpResponse:
+    if not settings.SIGNUP_ENABLED:
+        raise Http404(_("New accounts are opened by whoever runs this site."))
+    if request.user.is_authenticated:
+        return redirect("history")
+    form = SignUpForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        login(request, form.save())
+        return redirect("history")
+    return render(request, "accounts/sign_up.html", {"form": form})
+
+
+@never_cache
+def account(request: HttpRequest) -> HttpResponse:
+    """What belongs to the owner; guests have photos but no tokens."""
+    return _account_page(request)
+
+
+@require_POST
+@login_required
+@never_cache
+def token_create(request: HttpRequest) -> HttpResponse:
+    form = TokenForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, _("Give the token a name of at most 100 characters."))
+        return redirect("account")
+    assert request.user.is_authenticated
+    _token, text = tokens.create(request.user, form.cleaned_data["name"])
+    # Not redirected: the text may be shown once and must not be kept in a session.
+    return _account_page(request, new_token=text)
+
+
+@require_POST
+@login_required
+def token_revoke(request: HttpRequest, token_id: int) -> HttpResponse:
+    assert request.user.is_authenticated
+    if tokens.revoke(request.user, token_id):
+        messages.success(request, _("The token is revoked."))
+    return redirect("account")
+
+
+@require_POST
+def erase(request: HttpRequest) -> HttpResponse:
+    """Erase all photos of this owner for good."""
+    owner = owners.of(request)
+    erased = deletion.purge(owner.all_photos()) if owner else 0
+    words = ngettext("%(n)d photo was erased.", "%(n)d photos were erased.", erased)
+    messages.success(request, words % {"n": erased})
+    return redirect("account")
+
+
+def _account_page(request: HttpRequest, new_token: str = "") -> HttpResponse:
+    user = request.user
+    context = {
+        "tokens": user.api_tokens.filter(revoked=None) if user.is_authenticated else [],
+        "new_token": new_token,
+        "photo_count": owners.photos_of(request).count(),
+        "retention_days": settings.GUEST_RETENTION_DAYS,
+    }
+    return render(request, "account.html", context)

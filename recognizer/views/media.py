@@ -1,0 +1,68 @@
+"""Stored images, given only to the photo's owner and to reviewers."""
+
+from pathlib import PurePosixPath
+from uuid import UUID
+
+from django.db.models.fields.files import FieldFile
+from django.http import (
+    FileResponse,
+    Http404,
+    HttpRequest,
+    HttpResponseBase,
+    HttpResponseNotModified,
+)
+from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from recognizer.models import Face, Photo, PhotoQuerySet
+from recognizer.services import downloads, owners
+
+# The original is not among them: it may carry a place and a name, and no URL serves it.
+KINDS = ("display", "thumbnail", "annotated")
+
+
+@require_safe
+def photo_image(request: HttpRequest, photo_id: UUID, kind: str) -> HttpResponseBase:
+    photo = get_object_or_404(_visible(request), pk=photo_id)
+    if kind not in KINDS:
+        raise Http404(_("There is no such image."))
+    file: FieldFile = getattr(photo, kind)
+    if not file:
+        raise Http404(_("This photo has no annotated image yet."))
+    name = downloads.jpeg_name(photo.name) if "download" in request.GET else ""
+    return private_image(request, file, name)
+
+
+@require_safe
+def face_crop(request: HttpRequest, face_id: int) -> HttpResponseBase:
+    face = get_object_or_404(Face, pk=face_id, photo__in=_visible(request))
+    return private_image(request, face.crop)
+
+
+def private_image(request: HttpRequest, file: FieldFile, download_as: str = "") -> HttpResponseBase:
+    """Answer with a stored JPEG that no shared cache may keep."""
+    # A stored file never changes and its name is random, so the name tells versions apart.
+    etag = f'"{PurePosixPath(file.name or "").parent.name}"'
+    response: HttpResponseBase = HttpResponseNotModified()
+    if request.headers.get("If-None-Match") != etag:
+        try:
+            opened = file.open("rb")
+        except FileNotFoundError:
+            raise Http404(_("The image is gone from the disk.")) from None
+        response = FileResponse(
+            opened,
+            content_type="image/jpeg",
+            as_attachment=bool(download_as),
+            filename=download_as or "image.jpg",
+        )
+    response["ETag"] = etag
+    response["Cache-Control"] = "private, max-age=3600"
+    response["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def _visible(request: HttpRequest) -> PhotoQuerySet:
+    if request.user.is_authenticated and owners.can_review(request.user):
+        return Photo.objects.live()
+    return owners.photos_of(request)
