@@ -1,0 +1,374 @@
+"""The admin: look at photos and predictions, review them, queue a photo again."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.core.exceptions import ValidationError
+from django.db.models import Model, Prefetch, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from recognizer.models import (
+    EMOTION_CHOICES,
+    ApiToken,
+    Face,
+    ModelVersion,
+    Photo,
+    Prediction,
+    Review,
+    User,
+)
+from recognizer.services import deletion, owners, recognition, reviews, tokens
+from recognizer.text import EMOTION_NAMES
+
+admin.site.site_header = _("WebEmotion administration")
+admin.site.site_title = "WebEmotion"
+admin.site.index_title = _("Photos, predictions and reviews")
+admin.site.register(User, DjangoUserAdmin)
+
+
+class ReadOnlyAdmin(admin.ModelAdmin[Any]):
+    """Rows that the application writes and people only look at."""
+
+    class Media:
+        css = {"all": ["recognizer/admin.css"]}
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+class ForReviewers(ReadOnlyAdmin):
+    """Rows that show people's faces: the permission `review` is what opens them."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return owners.can_review(request.user)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return owners.can_review(request.user)
+
+
+def crop(face: Face) -> SafeString:
+    url = reverse("face-crop", args=[face.pk])
+    return format_html('<img class="we-crop" src="{}" alt="{}" loading="lazy">', url, face)
+
+
+def probabilities(prediction: Prediction, most: int = 8) -> SafeString:
+    """The emotions as labelled bars, the most probable first."""
+    rows = (
+        (EMOTION_NAMES[emotion], f"{probability:.4f}", f"{probability:.0%}")
+        for emotion, probability in prediction.ranked[:most]
+    )
+    bars = format_html_join(
+        "", '<li><span>{}</span><meter max="1" value="{}"></meter><b>{}</b></li>', rows
+    )
+    return format_html('<ol class="we-bars">{}</ol>', bars)
+
+
+def verdict(prediction: Prediction) -> SafeString:
+    """The emotion with its confidence; uncertain ones red, dashed and with a question mark."""
+    kind = "uncertain" if prediction.uncertain else "certain"
+    return format_html(
+        '<span class="we-{}">{} {}</span>', kind, prediction.label, f"{prediction.confidence:.0%}"
+    )
+
+
+class FaceEmotionFilter(admin.SimpleListFilter):
+    """Photos with a face that the model is sure to show this emotion."""
+
+    title = _("emotion")
+    parameter_name = "emotion"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return EMOTION_CHOICES
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Photo]) -> QuerySet[Photo]:
+        if not self.value():
+            return queryset
+        sure = Face.objects.filter(current__emotion=self.value(), current__uncertain=False)
+        return queryset.filter(pk__in=sure.values("photo"))
+
+
+class UncertainFilter(admin.SimpleListFilter):
+    """Photos with, or without, a face that the model is unsure of."""
+
+    title = _("uncertain faces")
+    parameter_name = "uncertain"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("yes", _("Yes")), ("no", _("No"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Photo]) -> QuerySet[Photo]:
+        unsure = Face.objects.filter(current__uncertain=True).values("photo")
+        if self.value() == "yes":
+            return queryset.filter(pk__in=unsure)
+        return queryset.exclude(pk__in=unsure) if self.value() == "no" else queryset
+
+
+@admin.register(Photo)
+class PhotoAdmin(ForReviewers):
+    list_display = ("picture", "name", "status", "owner", "what_was_found", "created")
+    list_display_links = ("picture", "name")
+    list_filter = (
+        "status",
+        FaceEmotionFilter,
+        UncertainFilter,
+        ("faces__current__model_version", admin.RelatedOnlyFieldListFilter),
+        "created",
+    )
+    search_fields = ("name", "user__username", "sha256")
+    date_hierarchy = "created"
+    list_per_page = 50
+    actions = ("queue_again",)
+    fields = (
+        "with_boxes",
+        "predictions",
+        "name",
+        "owner",
+        "status",
+        "error",
+        "attempts",
+        ("width", "height", "format", "note"),
+        ("created", "claimed_at", "finished_at"),
+        "sha256",
+    )
+    readonly_fields = ("with_boxes", "predictions", "owner")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Photo]:
+        faces = Face.objects.select_related("current").order_by("number")
+        photos = Photo.objects.live().select_related("user")
+        return photos.prefetch_related(Prefetch("faces", queryset=faces))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return request.user.has_perm("recognizer.delete_photo")
+
+    def delete_model(self, request: HttpRequest, obj: Photo) -> None:
+        deletion.purge(Photo.objects.filter(pk=obj.pk))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Photo]) -> None:
+        deletion.purge(Photo.objects.filter(pk__in=list(queryset.values_list("pk", flat=True))))
+
+    @admin.display(description=_("photo"))
+    def picture(self, photo: Photo) -> SafeString:
+        url = reverse("photo-image", args=[photo.pk, "thumbnail"])
+        return format_html('<img class="we-thumbnail" src="{}" alt="" loading="lazy">', url)
+
+    @admin.display(description=_("owner"))
+    def owner(self, photo: Photo) -> str:
+        return str(photo.user) if photo.user else str(_("guest"))
+
+    @admin.display(description=_("faces"))
+    def what_was_found(self, photo: Photo) -> SafeString:
+        labels = [(verdict(face.current),) for face in photo.tile_faces if face.current]
+        return format_html_join(" ", "{}", labels)
+
+    @admin.display(description=_("photo with its boxes"))
+    def with_boxes(self, photo: Photo) -> SafeString:
+        kind = "annotated" if photo.annotated else "display"
+        url = reverse("photo-image", args=[photo.pk, kind])
+        return format_html('<img class="we-photo" src="{}" alt="{}">', url, photo.name)
+
+    @admin.display(description=_("faces"))
+    def predictions(self, photo: Photo) -> SafeString:
+        rows = (
+            (
+                reverse("admin:recognizer_prediction_change", args=[face.current.pk]),
+                crop(face),
+                verdict(face.current),
+                probabilities(face.current, most=3),
+            )
+            for face in photo.tile_faces
+            if face.current
+        )
+        cards = format_html_join("", '<a class="we-face" href="{}">{}{}{}</a>', rows)
+        return format_html('<div class="we-faces">{}</div>', cards)
+
+    @admin.action(description=_("Queue the selected photos again"))
+    def queue_again(self, request: HttpRequest, photos: QuerySet[Photo]) -> None:
+        queued = recognition.queue_again(photos.values_list("pk", flat=True))
+        words = ngettext("%(n)d photo was queued.", "%(n)d photos were queued.", queued)
+        self.message_user(request, words % {"n": queued}, messages.SUCCESS)
+
+
+class ReviewForm(forms.ModelForm[Review]):
+    class Meta:
+        model = Review
+        fields = ("verdict", "emotion")
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        correcting = cleaned.get("verdict") == Review.Verdict.CORRECT
+        if correcting and not cleaned.get("emotion"):
+            raise ValidationError(_("Choose the emotion that the prediction is corrected to."))
+        if not correcting and cleaned.get("emotion"):
+            raise ValidationError(_("Only “correct to” takes an emotion. Clear it."))
+        return cleaned
+
+
+class ReviewInline(admin.TabularInline[Review, Prediction]):
+    """Earlier verdicts to read, and one line to add another; none can be changed."""
+
+    model = Review
+    form = ReviewForm
+    extra = 1
+    readonly_fields = ("role", "reviewer", "created")
+    verbose_name_plural = _("verdicts (new ones are added, none is overwritten)")
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return owners.can_review(request.user)
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return owners.can_review(request.user)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+class ReviewedFilter(admin.SimpleListFilter):
+    title = _("reviewed")
+    parameter_name = "reviewed"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("yes", _("Yes")), ("no", _("No"))]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[Prediction]
+    ) -> QuerySet[Prediction]:
+        reviewed = Review.objects.filter(role=Review.Role.REVIEWER).values("prediction")
+        if self.value() == "yes":
+            return queryset.filter(pk__in=reviewed)
+        return queryset.exclude(pk__in=reviewed) if self.value() == "no" else queryset
+
+
+@admin.register(Prediction)
+class PredictionAdmin(ForReviewers):
+    """Every prediction, to be looked at and reviewed; itself it never changes."""
+
+    list_display = ("face_crop", "what", "bars", "model_version", "photo", "reviewed", "created")
+    list_display_links = ("face_crop", "what")
+    list_filter = (
+        "emotion",
+        "uncertain",
+        ("model_version", admin.RelatedOnlyFieldListFilter),
+        "created",
+        ReviewedFilter,
+    )
+    search_fields = ("face__photo__name", "face__photo__user__username")
+    date_hierarchy = "created"
+    list_per_page = 50
+    actions = ("accept",)
+    fields = ("in_photo", "face_crop", "what", "bars", "why", "photo", "model_version", "created")
+    readonly_fields = fields
+    inlines = (ReviewInline,)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Prediction]:
+        predictions = Prediction.objects.filter(face__photo__deleted_at=None)
+        return predictions.select_related("face__photo", "model_version").prefetch_related(
+            "reviews"
+        )
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        # The page must be a form for the inline to take verdicts; all its own fields are read-only.
+        return owners.can_review(request.user)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """A prediction is never written again."""
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        assert request.user.is_authenticated
+        formset.new_objects, formset.changed_objects, formset.deleted_objects = [], [], []
+        for line in formset.extra_forms:
+            if line.has_changed():
+                review = reviews.record(
+                    form.instance,
+                    Review.Role.REVIEWER,
+                    line.cleaned_data["verdict"],
+                    line.cleaned_data["emotion"],
+                    request.user,
+                )
+                formset.new_objects.append(review)
+
+    @admin.action(description=_("Accept the selected predictions"))
+    def accept(self, request: HttpRequest, predictions: QuerySet[Prediction]) -> None:
+        assert request.user.is_authenticated
+        for prediction in predictions:
+            reviews.record(
+                prediction, Review.Role.REVIEWER, Review.Verdict.ACCEPT, user=request.user
+            )
+        words = ngettext("%(n)d was accepted.", "%(n)d were accepted.", len(predictions))
+        self.message_user(request, words % {"n": len(predictions)}, messages.SUCCESS)
+
+    @admin.display(description=_("face"))
+    def face_crop(self, prediction: Prediction) -> SafeString:
+        return crop(prediction.face)
+
+    @admin.display(description=_("emotion"), ordering="confidence")
+    def what(self, prediction: Prediction) -> SafeString:
+        return verdict(prediction)
+
+    @admin.display(description=_("probabilities"))
+    def bars(self, prediction: Prediction) -> SafeString:
+        return probabilities(prediction)
+
+    @admin.display(description=_("why uncertain"))
+    def why(self, prediction: Prediction) -> str:
+        return " ".join(prediction.reason_texts) or "-"
+
+    @admin.display(description=_("photo"))
+    def photo(self, prediction: Prediction) -> SafeString:
+        photo = prediction.face.photo
+        url = reverse("admin:recognizer_photo_change", args=[photo.pk])
+        return format_html('<a href="{}">{}</a>', url, photo.name)
+
+    @admin.display(description=_("in its photo"))
+    def in_photo(self, prediction: Prediction) -> SafeString:
+        url = reverse("photo-image", args=[prediction.face.photo_id, "annotated"])
+        return format_html('<img class="we-photo" src="{}" alt="">', url)
+
+    @admin.display(description=_("reviews"))
+    def reviewed(self, prediction: Prediction) -> str:
+        made = [r for r in prediction.reviews.all() if r.role == Review.Role.REVIEWER]
+        return ", ".join(str(review) for review in made)
+
+
+@admin.register(Review)
+class ReviewAdmin(ForReviewers):
+    list_display = ("created", "prediction", "verdict", "emotion", "role", "reviewer")
+    list_filter = ("verdict", "role", "emotion", "created")
+    search_fields = ("reviewer__username", "prediction__face__photo__name")
+    list_select_related = ("prediction", "reviewer")
+    date_hierarchy = "created"
+
+
+@admin.register(ModelVersion)
+class ModelVersionAdmin(ReadOnlyAdmin):
+    list_display = ("name", "sha256", "created")
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(ReadOnlyAdmin):
+    list_display = ("name", "user", "created", "last_used", "revoked")
+    list_filter = ("revoked",)
+    search_fields = ("name", "user__username")
+    exclude = ("digest",)
+    actions = ("revoke",)
+
+    @admin.action(description=_("Revoke the selected tokens"), permissions=["view"])
+    def revoke(self, request: HttpRequest, chosen: QuerySet[ApiToken]) -> None:
+        revoked = sum(tokens.revoke(token.user, token.pk) for token in chosen)
+        words = ngettext("%(n)d token was revoked.", "%(n)d tokens were revoked.", revoked)
+        self.message_user(request, words % {"n": revoked}, messages.SUCCESS)
