@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,9 @@ def augment(
     return image
 
 
-def _as_grey(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
-    return np.clip(pixels, 0, 255).astype(np.uint8)
+def _as_grey(pixels: ArrayLike) -> NDArray[np.uint8]:
+    grey: NDArray[np.uint8] = np.clip(np.asarray(pixels), 0, 255).astype(np.uint8)
+    return grey
 
 
 def _move(
@@ -105,9 +106,7 @@ def _occlude(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.u
     return covered
 
 
-def _shrink(
-    image: NDArray[np.uint8], smallest: int, rng: np.random.Generator
-) -> NDArray[np.uint8]:
+def _shrink(image: NDArray[np.uint8], smallest: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     side = image.shape[0]
     small = int(rng.integers(smallest, side))
     shrunk = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
@@ -116,4 +115,6 @@ def _shrink(
 
 def _compress(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return _as_grey(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE))
+    decoded = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+    assert decoded is not None  # We have just encoded it.
+    return _as_grey(decoded)

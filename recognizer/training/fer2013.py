@@ -11,7 +11,7 @@ import gzip
 import io
 import lzma
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -203,9 +203,7 @@ def _read_votes(path: Path) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArr
     )
 
 
-def _require_columns(
-    path: Path, reader: "csv.DictReader[str]", columns: tuple[str, ...]
-) -> None:
+def _require_columns(path: Path, reader: "csv.DictReader[str]", columns: tuple[str, ...]) -> None:
     present = reader.fieldnames or ()
     missing = [column for column in columns if column not in present]
     if missing:
@@ -218,7 +216,11 @@ def _require_columns(
 @contextmanager
 def _open_text(path: Path) -> Iterator[TextIO]:
     """Open a CSV, unpacking it by its suffix; DatasetError when it cannot be read."""
-    openers = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+    openers: dict[str, Callable[..., TextIO]] = {
+        ".gz": gzip.open,
+        ".bz2": bz2.open,
+        ".xz": lzma.open,
+    }
     try:
         if path.suffix == ".zip":
             with zipfile.ZipFile(path) as archive:

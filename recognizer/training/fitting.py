@@ -173,7 +173,6 @@ def _training_step(
     averaged: list[tf.Variable],
     how: Fitting,
 ) -> Callable[..., tf.Tensor]:
-    @tf.function
     def step(faces: tf.Tensor, targets: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             output = model(faces, training=True)
@@ -189,7 +188,8 @@ def _training_step(
             average.assign(decay * average + (1 - decay) * weight)
         return loss
 
-    return step
+    compiled: Callable[..., tf.Tensor] = tf.function(step)
+    return compiled
 
 
 def _batches(

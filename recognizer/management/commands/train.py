@@ -1,0 +1,62 @@
+"""Fit, calibrate and export the default model from FER-2013 and the FER+ votes."""
+
+import os
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from recognizer.training.fer2013 import DatasetError, read
+from recognizer.training.preparation import prepare
+from recognizer.vision.classification import DEFAULT_MODEL, MODELS_FOLDER
+
+
+class Command(BaseCommand):
+    help = (
+        "Train a model: fit the network on the Training split, calibrate it on the even rows of "
+        "PublicTest, and export it with its card. Stop and start it as you like: it goes on "
+        "after the last finished epoch of its run folder."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("fer2013", type=Path, help="fer2013.csv, also .gz, .xz or .zip")
+        parser.add_argument("--ferplus", type=Path, required=True, help="fer2013new.csv")
+        parser.add_argument("--name", default=DEFAULT_MODEL, help="the model's name (%(default)s)")
+        parser.add_argument("--run", type=Path, help="run folder (runs/NAME)")
+        parser.add_argument("--output", type=Path, help="where models lie (recognizer/weights)")
+        parser.add_argument("--epochs", type=int, default=36, help="(%(default)s)")
+        parser.add_argument("--seed", type=int, default=1, help="(%(default)s)")
+        parser.add_argument("--threads", type=int, default=os.cpu_count(), help="(%(default)s)")
+
+    def handle(self, **options: Any) -> None:
+        try:
+            faces = read(options["fer2013"], options["ferplus"])
+            held_out = faces.split("PublicTest")
+            training = prepare(faces.split("Training"), held_out)
+        except DatasetError as error:
+            raise CommandError(str(error)) from error
+        self.report(f"{len(training)} images to learn from; left out: {training.left_out}.")
+        # TensorFlow takes seconds to import, so only once the data set has proved good.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        from recognizer.training import fitting, release
+
+        fitting.set_threads(options["threads"])
+        how = fitting.Fitting(
+            seed=options["seed"],
+            epochs=options["epochs"],
+            mixed_precision=fitting.best_precision(),
+        )
+        run = options["run"] or Path("runs") / options["name"]
+        folder = (options["output"] or MODELS_FOLDER) / options["name"]
+        try:
+            model = fitting.fit(training, held_out, how, run, self.report)
+        except ValueError as error:
+            raise CommandError(str(error)) from error
+        classifier = release.release(model, how, training, held_out, folder, self.report)
+        self.report(f"{classifier.name} is in {folder}.")
+
+    def report(self, line: str) -> None:
+        self.stderr.write(line)
+        self.stderr.flush()

@@ -1,0 +1,101 @@
+"""Find out how a detector's box must be cropped so that the face sits as in the training images.
+
+The training images are cut by somebody else's detector. Here each is put back into a larger
+picture, found by ours, and the crop margin, its shift and its alignment are chosen by how well
+the classifier then does: a wrong margin is the most common error of systems like this one.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer.training.calibration import Classify
+from recognizer.vision.detection import Detection, Detector
+from recognizer.vision.preprocessing import Preprocessing, crop_face
+
+ENLARGE = 4
+# People hold their heads and phones askew: the spread of the turn of a face, in degrees.
+ROLL = 12.0
+MARGINS = (0.8, 0.85, 0.9, 0.95, 1.0, 1.1, 1.2)
+SHIFTS = (-0.1, -0.05, 0.0, 0.05)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One training image in a larger picture, as a photo would show it, and the face found."""
+
+    image: NDArray[np.uint8]
+    face: Detection
+    label: int
+
+
+def scenes(
+    images: NDArray[np.uint8], labels: NDArray[np.int64], detector: Detector, seed: int = 0
+) -> list[Scene]:
+    """Scenes of the (N, 48, 48) images whose face the detector finds, turned at random."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for image, label in zip(images, labels, strict=True):
+        photo = _photo(image, float(rng.normal(0, ROLL)))
+        faces = detector.detect(photo)
+        if faces:
+            largest = max(faces, key=lambda face: face.box[2] * face.box[3])
+            found.append(Scene(photo, largest, int(label)))
+    return found
+
+
+def _photo(image: NDArray[np.uint8], roll: float) -> NDArray[np.uint8]:
+    side = image.shape[0] * ENLARGE
+    large = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
+    around = side // 2
+    large = cv2.copyMakeBorder(
+        large, around, around, around, around, borderType=cv2.BORDER_REPLICATE
+    )
+    middle = (large.shape[0] - 1) / 2
+    turn = cv2.getRotationMatrix2D((middle, middle), roll, 1.0)
+    turned = cv2.warpAffine(
+        large, turn, large.shape[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.repeat(turned[..., None].astype(np.uint8), 3, axis=2)
+
+
+def sweep(
+    found: Sequence[Scene], classify: Classify, size: int = 48
+) -> list[tuple[float, Preprocessing]]:
+    """Accuracy of every margin, shift and alignment on the scenes, the best first."""
+    labels = np.array([scene.label for scene in found])
+    results = []
+    for preprocessing in _candidates(size):
+        crops = np.stack(
+            [crop_face(s.image, s.face.box, s.face.landmarks, preprocessing) for s in found]
+        )
+        accuracy = float((classify(crops).argmax(axis=1) == labels).mean())
+        results.append((accuracy, preprocessing))
+    return sorted(results, key=lambda result: -result[0])
+
+
+def _candidates(size: int) -> Iterator[Preprocessing]:
+    for margin in MARGINS:
+        for shift_y in SHIFTS:
+            yield Preprocessing(size, margin, shift_y, "none")
+            yield Preprocessing(size, margin, shift_y, "eyes")
+
+
+def smoothed_best(results: Sequence[tuple[float, Preprocessing]]) -> Preprocessing:
+    """The setting whose neighbourhood does best: a single lucky cell of a grid is noise."""
+    table = {(p.margin, p.shift_y, p.align): accuracy for accuracy, p in results}
+
+    def around(p: Preprocessing) -> float:
+        near = [
+            accuracy
+            for (margin, shift_y, align), accuracy in table.items()
+            if align == p.align
+            and abs(margin - p.margin) < 0.11
+            and abs(shift_y - p.shift_y) < 0.06
+        ]
+        return float(np.mean(near))
+
+    return max((p for _, p in results), key=around)
