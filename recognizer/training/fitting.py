@@ -93,6 +93,7 @@ def fit(
     step = _training_step(model, optimizer, averaged, how)
     while int(epoch) < how.epochs:
         started = time.monotonic()
+        _seed_dropout(model, how.seed, int(epoch))
         losses = [step(*batch) for batch in _batches(training, how, int(epoch))]
         epoch.assign_add(1)
         manager.save()
@@ -234,6 +235,13 @@ def _validate(
         "ferplus_accuracy": float((ferplus == labels)[agreed].mean()) if agreed.any() else math.nan,
         "fer2013_accuracy": float((fer2013 == validation.labels).mean()),
     }
+
+
+def _seed_dropout(model: keras.Model, seed: int, epoch: int) -> None:
+    """Checkpoints leave out the state of dropout; this way a resumed epoch has the same one."""
+    for variable in model.variables:
+        if variable.path.endswith("seed_generator_state"):
+            variable.assign(np.array([seed, epoch], variable.dtype))
 
 
 def _load(model: keras.Model, values: list[tf.Variable]) -> None:

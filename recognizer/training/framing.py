@@ -65,7 +65,16 @@ def _photo(image: NDArray[np.uint8], roll: float) -> NDArray[np.uint8]:
 def sweep(
     found: Sequence[Scene], classify: Classify, size: int = 48
 ) -> list[tuple[float, Preprocessing]]:
-    """Accuracy of every margin, shift and alignment on the scenes, the best first."""
+    """Accuracy of every margin, shift and alignment on the scenes, the best first.
+
+    Raises:
+        ValueError: there is no scene.
+    """
+    if not found:
+        raise ValueError(
+            "The detector finds a face in none of the held-out images, so the crop can't be "
+            "fitted to it. Are these pictures of faces?"
+        )
     labels = np.array([scene.label for scene in found])
     results = []
     for preprocessing in _candidates(size):

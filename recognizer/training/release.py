@@ -18,7 +18,7 @@ from recognizer.training.networks import count_macs
 from recognizer.training.preparation import TrainingSet
 from recognizer.vision.cards import Head, ModelCard, UncertaintyRule, Weights
 from recognizer.vision.classification import OnnxClassifier
-from recognizer.vision.detection import MTCNN
+from recognizer.vision.detection import MTCNN, Detector
 from recognizer.vision.emotions import EMOTIONS
 from recognizer.vision.preprocessing import Preprocessing, normalize
 
@@ -33,6 +33,7 @@ def release(
     held_out: Faces,
     folder: Path,
     report: Callable[[str], None],
+    detector: Detector | None = None,
 ) -> OnnxClassifier:
     """Write `folder`/model.onnx and card.json; everything fitted here sees even rows only.
 
@@ -43,6 +44,10 @@ def release(
         held_out: PublicTest; even rows fit temperatures, framing and thresholds, odd ones report.
         folder: of the model version; its name becomes the model's.
         report: called with a line per step.
+        detector: whose boxes the crops will come from; MTCNN, if not given.
+
+    Raises:
+        ValueError: the detector finds no face in the held-out images.
     """
     plain = export.in_float32(model, how.network)
     sha256 = export.write_onnx(plain, folder / "model.onnx")
@@ -57,7 +62,7 @@ def release(
         return classifier.probabilities(normalize(images))
 
     images, labels = _agreed(even)
-    found = framing.scenes(images[:SCENES], labels[:SCENES], MTCNN())
+    found = framing.scenes(images[:SCENES], labels[:SCENES], detector or MTCNN())
     swept = framing.sweep(found, classify)
     preprocessing = framing.smoothed_best(swept)
     report(f"Framing on {len(found)} scenes: {preprocessing}; of all, {swept[0]} did best.")

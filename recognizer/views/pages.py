@@ -177,7 +177,9 @@ def about(request: HttpRequest) -> HttpResponse:
         card = model_versions.classifier().card.as_dict()
     except (ValueError, OSError):
         card = None
-    context = {"card": card, "retention_days": settings.GUEST_RETENTION_DAYS}
+    metrics = card["metrics"] if card else {}
+    measured = metrics.get("PublicTest odd rows", {}).get("ferplus")
+    context = {"card": card, "measured": measured, "retention_days": settings.GUEST_RETENTION_DAYS}
     return render(request, "about.html", context)
 
 

@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+
+from recognizer.training import calibration, metrics
+from recognizer.vision import uncertainty
+from recognizer.vision.classification import softmax
+from recognizer.vision.preprocessing import normalize
+
+
+def one_hot(second: np.ndarray) -> np.ndarray:
+    """(N, 8) certain answers: the second class where true, else the first."""
+    answers: np.ndarray = np.eye(8)[second.astype(int)]
+    return answers
+
+
+def sample(temperature: float, rows: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
+    """Logits that are too large by a factor, and labels drawn from the true distribution."""
+    rng = np.random.default_rng(3)
+    true = rng.normal(0, 1.5, (rows, 8))
+    chances = softmax(true).cumsum(axis=1)
+    labels = (rng.random((rows, 1)) > chances).sum(axis=1).clip(0, 7)
+    return true * temperature, labels
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_it_finds_the_temperature_that_was_hidden(temperature: float) -> None:
+    logits, labels = sample(temperature)
+    assert calibration.fit_temperature(logits, labels) == pytest.approx(temperature, rel=0.05)
+
+
+def test_calibrating_lowers_the_calibration_error() -> None:
+    logits, labels = sample(3.0)
+    fitted = calibration.fit_temperature(logits, labels)
+    assert metrics.ece(softmax(logits / fitted), labels) < 0.02
+    assert metrics.ece(softmax(logits), labels) > 0.1
+
+
+def test_the_threshold_answers_as_many_as_the_error_allows() -> None:
+    score = np.arange(10) / 10
+    wrong = np.array([0, 0, 0, 0, 0, 1, 0, 0, 0, 1], bool)
+    threshold = calibration.largest_threshold(score, wrong, 0.12)
+    answered = score <= threshold
+    assert answered.sum() == 9
+    assert wrong[answered].mean() <= 0.12
+
+
+def test_no_row_is_answered_when_the_surest_are_wrong() -> None:
+    score, wrong = np.array([0.1, 0.2]), np.array([True, True])
+    assert calibration.largest_threshold(score, wrong, 0.05) == 0.0
+
+
+def test_the_best_score_has_the_lowest_area_under_the_risk_curve() -> None:
+    logits, labels = sample(1.0, 2000)
+    choices = calibration.choose_score(softmax(logits), labels)
+    assert {choice.kind for choice in choices} == {"confidence", "margin", "entropy"}
+    assert choices[0].aurc == min(choice.aurc for choice in choices)
+    assert all(choice.error <= calibration.TARGET_ERROR for choice in choices)
+
+
+def test_faces_are_too_small_where_the_detail_is_lost() -> None:
+    # Stripes of two pixels: gone once the picture is shrunk to less than half.
+    stripes = np.tile(np.repeat([0, 255], 2), 12).astype(np.uint8)
+    striped = np.tile(stripes, (48, 1))
+    plain = np.full((48, 48), 128, np.uint8)
+    images, labels = np.stack([striped, plain] * 5), np.array([1, 0] * 5)
+
+    def classify(faces: np.ndarray) -> np.ndarray:
+        return one_hot(faces.std(axis=(1, 2)) > 60)
+
+    smallest = calibration.smallest_face(classify, images, labels, margin=1.0)
+    assert 12 <= smallest <= 40
+    assert calibration.smallest_face(classify, images, labels, margin=2.0) < smallest
+
+
+def test_faces_that_were_chosen_as_usable_are_hardly_ever_blurred() -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (200, 48, 48)).astype(np.uint8)
+    labels = np.zeros(200, np.int64)
+
+    def classify(faces: np.ndarray) -> np.ndarray:
+        return one_hot(faces.std(axis=(1, 2)) < 60)
+
+    least = calibration.least_sharpness(classify, images, labels)
+    assert least > 0
+    assert (uncertainty.sharpness(normalize(images)) < least).mean() <= 0.01

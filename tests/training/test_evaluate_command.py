@@ -1,0 +1,99 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from django.core.management import CommandError, call_command
+
+from recognizer.vision.emotions import EMOTIONS
+from tests.training.drawing import draw_face, write_fer2013, write_ferplus
+
+
+def evaluate(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
+    call_command("evaluate", "fer2013", *map(str, arguments), "--json")
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1
+    result: dict[str, Any] = json.loads(out)
+    return result
+
+
+def test_it_prints_one_object_with_both_protocols(
+    dataset: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = evaluate(capsys, dataset[0], "--ferplus", dataset[1])
+    assert result["split"] == "PublicTest"
+    assert set(result["fer2013"]) == {
+        "n",
+        "accuracy",
+        "top2_accuracy",
+        "macro_f1",
+        "ece",
+        "per_class",
+        "confusion",
+    }
+    assert set(result["ferplus"]) - set(result["fer2013"]) == {
+        "coverage",
+        "selective_error",
+        "aurc",
+        "disagreement_auroc",
+    }
+    assert result["fer2013"]["n"] == result["ferplus"]["n"] == 64
+    assert list(result["ferplus"]["per_class"]) == list(EMOTIONS)
+
+
+def test_it_scores_only_the_split_that_is_asked_for(
+    dataset: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = evaluate(capsys, dataset[0], "--ferplus", dataset[1], "--split", "Training")
+    assert result["fer2013"]["n"] == 96
+
+
+def test_rows_without_a_majority_count_as_disagreement(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    rows = [("happy", "PublicTest", draw_face("happy", rng)) for _ in range(4)]
+    write_fer2013(tmp_path / "a.csv", rows)
+    tally = [{"happy": 9}, {"happy": 5, "sad": 5}, {"unknown": 9}, {"NF": 9}]
+    write_ferplus(tmp_path / "b.csv", [("PublicTest", votes) for votes in tally])
+    result = evaluate(capsys, tmp_path / "a.csv", "--ferplus", tmp_path / "b.csv")
+    assert result["fer2013"]["n"] == 4
+    assert result["ferplus"]["n"] == 1
+    assert result["ferplus"]["disagreement_auroc"] is not None
+
+
+def test_it_prints_a_table_for_people(
+    dataset: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    call_command("evaluate", "fer2013", str(dataset[0]), "--ferplus", str(dataset[1]))
+    assert "accuracy" in capsys.readouterr().out
+
+
+def test_a_missing_file_is_named(dataset: tuple[Path, Path]) -> None:
+    with pytest.raises(CommandError, match=r"missing\.csv cannot be read"):
+        call_command("evaluate", "fer2013", "missing.csv", "--ferplus", str(dataset[1]))
+
+
+def test_an_unknown_model_is_a_usage_error(dataset: tuple[Path, Path]) -> None:
+    arguments = ["fer2013", str(dataset[0]), "--ferplus", str(dataset[1])]
+    with pytest.raises(CommandError, match="nonesuch") as error:
+        call_command("evaluate", *arguments, "--model", "nonesuch")
+    assert error.value.returncode == 2
+
+
+def test_it_runs_without_tensorflow(dataset: tuple[Path, Path], tmp_path: Path) -> None:
+    blocked = tmp_path / "tensorflow.py"
+    blocked.write_text("raise ImportError('TensorFlow must not be imported to evaluate')\n")
+    command = [sys.executable, "manage.py", "evaluate", "fer2013", str(dataset[0])]
+    done = subprocess.run(
+        [*command, "--ferplus", str(dataset[1]), "--json"],
+        env={"PYTHONPATH": str(tmp_path), "WEBEMOTION_DATA": str(tmp_path / "data"), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["fer2013"]["n"] == 64

@@ -1,0 +1,142 @@
+import gzip
+import lzma
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recognizer.training.fer2013 import (
+    NOT_A_FACE,
+    UNKNOWN,
+    DatasetError,
+    Faces,
+    distribution,
+    majority,
+    read,
+)
+from recognizer.vision.emotions import EMOTIONS
+
+COLUMNS = (*EMOTIONS, "unknown", "NF")
+
+
+def row(**counts: int) -> np.ndarray:
+    return np.array([[counts.get(name, 0) for name in COLUMNS]], np.int64)
+
+
+def test_it_reads_pictures_labels_and_votes(faces: Faces) -> None:
+    assert faces.images.shape == (160, 48, 48)
+    assert faces.images.dtype == np.uint8
+    assert len(faces.split("Training")) == 96
+    assert faces.votes[0, EMOTIONS.index("happy")] == 8
+    assert faces.votes[0, EMOTIONS.index("fear")] == 2
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".xz", ".zip"])
+def test_it_reads_packed_files(
+    suffix: str, dataset: tuple[Path, Path], faces: Faces, tmp_path: Path
+) -> None:
+    packed = tmp_path / f"fer2013.csv{suffix}"
+    if suffix == ".zip":
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.write(dataset[0], "fer2013/fer2013.csv")
+    else:
+        opener = gzip.open if suffix == ".gz" else lzma.open
+        with dataset[0].open("rb") as plain, opener(packed, "wb") as file:
+            shutil.copyfileobj(plain, file)
+    assert np.array_equal(read(packed, dataset[1]).images, faces.images)
+
+
+def test_a_missing_column_is_named(dataset: tuple[Path, Path], tmp_path: Path) -> None:
+    broken = tmp_path / "other.csv"
+    broken.write_text("emotion,pixels\n0,1 2 3\n")
+    with pytest.raises(DatasetError, match=r"other\.csv lacks the columns Usage"):
+        read(broken, dataset[1])
+
+
+def test_a_short_row_is_named(dataset: tuple[Path, Path], tmp_path: Path) -> None:
+    broken = tmp_path / "short.csv"
+    broken.write_text("emotion,pixels,Usage\n0,1 2 3,Training\n")
+    with pytest.raises(DatasetError, match=r"short\.csv, row 1: expected 2304 grey levels"):
+        read(broken, dataset[1])
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ("7,{pixels},Training", "emotion must be 0-6"),
+        ("0,{pixels},Test", "Usage must be"),
+        ("0,{pixels} x,Training", "pixels must be numbers"),
+    ],
+)
+def test_a_wrong_value_is_named(
+    bad: str, message: str, dataset: tuple[Path, Path], tmp_path: Path
+) -> None:
+    pixels = " ".join(["0"] * 2303 + ["0" if " x" not in bad else ""])
+    broken = tmp_path / "wrong.csv"
+    broken.write_text("emotion,pixels,Usage\n" + bad.format(pixels=pixels) + "\n")
+    with pytest.raises(DatasetError, match=message):
+        read(broken, dataset[1])
+
+
+def test_files_of_different_length_are_refused(dataset: tuple[Path, Path], tmp_path: Path) -> None:
+    fewer = tmp_path / "fewer.csv"
+    fewer.write_text("\n".join(dataset[1].read_text().splitlines()[:-1]))
+    with pytest.raises(DatasetError, match="matched row by row"):
+        read(dataset[0], fewer)
+
+
+def test_files_of_different_order_are_refused(dataset: tuple[Path, Path], tmp_path: Path) -> None:
+    header, *lines = dataset[1].read_text().splitlines()
+    turned = tmp_path / "turned.csv"
+    turned.write_text("\n".join([header, *reversed(lines)]))
+    with pytest.raises(DatasetError, match=r"Row 1 is Training in fer2013\.csv but PublicTest"):
+        read(dataset[0], turned)
+
+
+def test_a_file_that_is_no_archive_is_refused(dataset: tuple[Path, Path], tmp_path: Path) -> None:
+    fake = tmp_path / "fer2013.csv.xz"
+    fake.write_text("hello")
+    with pytest.raises(DatasetError, match="cannot be read"):
+        read(fake, dataset[1])
+
+
+def test_a_missing_split_names_what_there_is(faces: Faces) -> None:
+    with pytest.raises(DatasetError, match="no PrivateTest rows; it holds PublicTest, Training"):
+        faces.split("PrivateTest")
+
+
+def test_more_than_half_of_the_votes_win() -> None:
+    assert majority(row(happy=6, sad=4)) == [EMOTIONS.index("happy")]
+
+
+def test_exactly_half_of_the_votes_do_not_win() -> None:
+    assert majority(row(happy=5, sad=5)) == [-1]
+    assert majority(row(happy=5, sad=3, neutral=2)) == [-1]
+
+
+def test_single_votes_are_dropped_before_counting() -> None:
+    assert majority(row(happy=4, sad=3, neutral=1, anger=1, fear=1)) == [EMOTIONS.index("happy")]
+
+
+def test_unknown_and_non_face_votes_stay_in_the_sum() -> None:
+    assert majority(row(happy=4, unknown=4, NF=2)) == [-1]
+    assert majority(row(happy=2, unknown=8)) == [UNKNOWN]
+    assert majority(row(NF=10)) == [NOT_A_FACE]
+
+
+def test_only_single_votes_leave_no_majority() -> None:
+    assert majority(row(**dict.fromkeys(EMOTIONS, 1), unknown=1, NF=1)) == [-1]
+
+
+def test_a_distribution_leaves_out_single_votes_and_sums_to_one() -> None:
+    shares = distribution(row(happy=6, sad=3, anger=1))[0]
+    assert shares[EMOTIONS.index("happy")] == pytest.approx(2 / 3)
+    assert shares[EMOTIONS.index("anger")] == 0
+    assert shares.sum() == pytest.approx(1)
+
+
+def test_a_distribution_of_single_votes_keeps_them() -> None:
+    assert distribution(row(happy=1, sad=1))[0].max() == pytest.approx(0.5)
+    assert distribution(row(NF=10))[0].sum() == 0

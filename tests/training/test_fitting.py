@@ -1,0 +1,147 @@
+"""Tiny networks, fitted for real on drawn faces."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recognizer.training.fer2013 import Faces
+from recognizer.training.preparation import TrainingSet, prepare
+from recognizer.vision.detection import Detection
+from recognizer.vision.preprocessing import normalize
+
+pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
+
+from recognizer.training import fitting, framing, release
+from recognizer.training.fitting import Fitting, fit, logits
+from recognizer.training.networks import ResNet9, count_macs
+
+TINY = Fitting(
+    epochs=2,
+    batch=16,
+    learning_rate=0.05,
+    ema=0.9,
+    network=ResNet9(widths=(4, 8, 8, 8), dropout=0.1, squeeze=2),
+)
+
+
+class Whole:
+    """Finds the face where the scenes of `framing` put it: MTCNN does not know cartoons."""
+
+    def detect(self, image: np.ndarray) -> list[Detection]:
+        side = image.shape[0] // 2
+        eyes = {"left_eye": (side - 30.0, side - 20.0), "right_eye": (side + 30.0, side - 20.0)}
+        mouth = {
+            "mouth_left": (side - 25.0, side + 45.0),
+            "mouth_right": (side + 25.0, side + 45.0),
+        }
+        landmarks = {**eyes, "nose": (float(side), float(side)), **mouth}
+        return [Detection((side // 2, side // 2, side, side), landmarks, 1.0)]
+
+
+@pytest.fixture(scope="module")
+def training(faces: Faces) -> TrainingSet:
+    return prepare(faces.split("Training"), faces.split("PublicTest"))
+
+
+@pytest.fixture(scope="module")
+def held_out(faces: Faces) -> Faces:
+    return faces.split("PublicTest")
+
+
+def quiet(_: str) -> None:
+    return None
+
+
+def test_it_learns_to_tell_drawn_faces_apart(
+    training: TrainingSet, held_out: Faces, tmp_path: Path
+) -> None:
+    model = fit(training, held_out, replace(TINY, epochs=30), tmp_path, quiet)
+    right = logits(model, held_out.images)["fer2013"].argmax(axis=1) == held_out.labels
+    assert right.mean() > 0.6  # Four kinds of faces: chance is 0.25.
+
+
+def test_it_goes_on_exactly_where_it_was_stopped(
+    training: TrainingSet, held_out: Faces, tmp_path: Path
+) -> None:
+    straight = fit(training, held_out, TINY, tmp_path / "straight", quiet)
+
+    class Killed(Exception):
+        pass
+
+    def kill_after_first_epoch(line: str) -> None:
+        raise Killed(line)
+
+    with pytest.raises(Killed):
+        fit(training, held_out, TINY, tmp_path / "stopped", kill_after_first_epoch)
+    lines: list[str] = []
+    resumed = fit(training, held_out, TINY, tmp_path / "stopped", lines.append)
+    assert lines[0] == "Going on after epoch 1 of 2."
+    for one, other in zip(straight.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_a_run_folder_of_other_settings_is_refused(
+    training: TrainingSet, held_out: Faces, tmp_path: Path
+) -> None:
+    fit(training, held_out, replace(TINY, epochs=1), tmp_path, quiet)
+    with pytest.raises(ValueError, match=r"other settings \(seed differ"):
+        fit(training, held_out, replace(TINY, epochs=1, seed=2), tmp_path, quiet)
+
+
+def test_a_released_model_answers_as_the_fitted_one(
+    training: TrainingSet, held_out: Faces, tmp_path: Path
+) -> None:
+    how = replace(TINY, epochs=3)
+    model = fit(training, held_out, how, tmp_path / "run", quiet)
+    classifier = release.release(model, how, training, held_out, tmp_path / "tiny", quiet, Whole())
+    card = classifier.card
+    assert card.name == "tiny"
+    assert card.macs == count_macs(model)
+    assert card.data["images"] == len(training)
+    assert card.metrics["PublicTest"]["ferplus"]["n"] == len(held_out)
+    exported = classifier.logits(normalize(held_out.images), ["ferplus"])["ferplus"]
+    fitted = logits(model, held_out.images)["ferplus"]
+    np.testing.assert_allclose(exported, fitted, atol=1e-3)
+
+
+def test_the_default_network_stays_below_its_limit() -> None:
+    model = ResNet9().build()
+    assert count_macs(model) <= 100_000_000
+
+
+def test_macs_are_counted_as_by_hand() -> None:
+    model = ResNet9(widths=(2, 3, 4, 5), squeeze=1).build(size=16)
+    stem = 16 * 16 * 9 * 1 * 2
+    stages = 0
+    for side, before, width in ((8, 2, 3), (4, 3, 4), (2, 4, 5)):
+        stages += side * side * 9 * (before * width + 2 * width * width) + 2 * width * width
+    assert count_macs(model) == stem + stages + 5 * (8 + 7)
+
+
+def test_a_cpu_without_bfloat16_fits_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "flags : sse2 avx2")
+    assert fitting.best_precision() == "float32"
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "flags : avx512_bf16 amx_bf16")
+    assert fitting.best_precision() == "mixed_bfloat16"
+
+
+def test_pictures_without_faces_cannot_frame_a_crop() -> None:
+    with pytest.raises(ValueError, match="finds a face in none"):
+        framing.sweep([], lambda images: np.zeros((len(images), 8)))
+
+
+def test_framing_finds_the_margin_that_was_trained_for(held_out: Faces) -> None:
+    # A classifier that only knows pictures framed exactly as in the data set.
+    known = held_out.images[:8].astype(np.float32)
+
+    def classify(crops: np.ndarray) -> np.ndarray:
+        gaps = np.abs(crops[:, None].astype(np.float32) - known[None]).mean(axis=(2, 3))
+        return np.eye(8)[gaps.argmin(axis=1)]  # type: ignore[no-any-return]
+
+    found = framing.scenes(held_out.images[:8], np.arange(8), Whole())
+    best = framing.smoothed_best(framing.sweep(found, classify))
+    # Whole() gives the exact square of the data set's picture, so a margin of 1 is right.
+    assert best.margin == pytest.approx(1.0, abs=0.1)
+    assert abs(best.shift_y) <= 0.05

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recognizer.training import metrics
+
+NAMES = ("a", "b", "c")
+PROBABILITIES = np.array(
+    [[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.2, 0.5, 0.3], [0.4, 0.3, 0.3], [0.1, 0.2, 0.7]]
+)
+LABELS = np.array([0, 1, 2, 1, 2])
+
+
+def test_the_summary_agrees_with_counting_by_hand() -> None:
+    scores = metrics.summary(PROBABILITIES, LABELS, NAMES)
+    assert scores["n"] == 5
+    assert scores["accuracy"] == pytest.approx(3 / 5)
+    assert scores["top2_accuracy"] == pytest.approx(1.0)
+    assert scores["confusion"] == [[1, 0, 0], [1, 1, 0], [0, 1, 1]]
+    assert scores["per_class"]["b"] == {"n": 2, "precision": 0.5, "recall": 0.5, "f1": 0.5}
+    assert scores["macro_f1"] == pytest.approx((2 / 3 + 1 / 2 + 2 / 3) / 3)
+
+
+def test_macro_f1_leaves_out_classes_without_rows() -> None:
+    scores = metrics.summary(PROBABILITIES[:1], LABELS[:1], NAMES)
+    assert scores["macro_f1"] == 1.0
+    assert scores["per_class"]["c"]["f1"] == 0.0
+
+
+def test_no_rows_are_an_error() -> None:
+    with pytest.raises(ValueError, match="no row"):
+        metrics.summary(PROBABILITIES[:0], LABELS[:0], NAMES)
+
+
+def test_ece_is_the_gap_between_confidence_and_accuracy() -> None:
+    sure = np.tile([0.9, 0.1], (10, 1))
+    labels = np.array([0] * 9 + [1])
+    assert metrics.ece(sure, labels) == pytest.approx(0.0)
+    assert metrics.ece(sure, np.array([0] * 4 + [1] * 6)) == pytest.approx(0.5)
+
+
+def test_ece_takes_each_bin_by_itself() -> None:
+    # Over- and under-confidence in different bins must not cancel out.
+    probabilities = np.array([[0.9, 0.1]] * 10 + [[0.6, 0.4]] * 10)
+    labels = np.array([0] * 7 + [1] * 3 + [0] * 8 + [1] * 2)
+    assert metrics.ece(probabilities, labels) == pytest.approx((0.2 + 0.2) / 2)
+
+
+def test_certainty_of_one_falls_into_the_last_bin() -> None:
+    assert metrics.ece(np.array([[1.0, 0.0]]), np.array([0])) == 0.0
+
+
+def test_aurc_prefers_errors_to_come_last() -> None:
+    score = np.array([0.1, 0.2, 0.3, 0.4])
+    late = metrics.aurc(score, np.array([False, False, False, True]))
+    early = metrics.aurc(score, np.array([True, False, False, False]))
+    assert late == pytest.approx(1 / 16)
+    assert early == pytest.approx((1 + 1 / 2 + 1 / 3 + 1 / 4) / 4)
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=30))
+def test_auroc_is_the_share_of_pairs_in_the_right_order(pairs: list[tuple[int, bool]]) -> None:
+    score = np.array([value for value, _ in pairs], float)
+    positive = np.array([is_positive for _, is_positive in pairs])
+    above = [
+        1.0 if a > b else 0.5 if a == b else 0.0 for a in score[positive] for b in score[~positive]
+    ]
+    expected = pytest.approx(float(np.mean(above))) if above else None
+    assert metrics.auroc(score, positive) == expected
+
+
+def test_a_bootstrap_interval_holds_the_mean() -> None:
+    values = np.random.default_rng(0).random(1000) < 0.8
+    low, high = metrics.bootstrap_interval(values)
+    assert low < values.mean() < high
+    assert 0.03 < high - low < 0.07

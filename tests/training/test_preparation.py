@@ -1,0 +1,53 @@
+import numpy as np
+
+from recognizer.training.fer2013 import Faces
+from recognizer.training.preparation import prepare
+from recognizer.vision.emotions import EMOTIONS
+
+HAPPY, SAD = EMOTIONS.index("happy"), EMOTIONS.index("sad")
+NF = 9
+
+
+def make(
+    pictures: list[int], votes: list[dict[int, int]], named: list[bool] | None = None
+) -> Faces:
+    """Faces whose pictures are told apart by one grey level."""
+    count = len(pictures)
+    table = np.zeros((count, 10), np.int64)
+    for row, counts in enumerate(votes):
+        for column, number in counts.items():
+            table[row, column] = number
+    return Faces(
+        images=np.stack([np.full((48, 48), grey, np.uint8) for grey in pictures]),
+        labels=np.zeros(count, np.int64),
+        votes=table,
+        named=np.array(named or [True] * count),
+        splits=np.array(["Training"] * count),
+    )
+
+
+def test_rows_that_leak_into_the_held_out_set_are_left_out() -> None:
+    training = make([1, 2, 3], [{HAPPY: 10}] * 3)
+    prepared = prepare(training, make([2], [{HAPPY: 10}]))
+    assert [int(image[0, 0]) for image in prepared.images] == [1, 3]
+    assert prepared.left_out["identical to a held-out image"] == 1
+
+
+def test_non_faces_are_left_out() -> None:
+    training = make([1, 2, 3], [{HAPPY: 10}, {NF: 6, HAPPY: 4}, {NF: 10}], [True, True, False])
+    prepared = prepare(training, make([9], [{HAPPY: 10}]))
+    assert len(prepared) == 1
+    assert prepared.left_out["not a face"] == 2
+
+
+def test_votes_of_identical_images_are_added_up() -> None:
+    training = make([5, 6, 5], [{HAPPY: 10}, {SAD: 10}, {SAD: 10}])
+    prepared = prepare(training, make([9], [{HAPPY: 10}]))
+    assert len(prepared) == 2
+    assert prepared.targets[0, HAPPY] == prepared.targets[0, SAD] == 0.5
+
+
+def test_every_target_is_a_distribution() -> None:
+    training = make([1, 2], [{HAPPY: 7, SAD: 3}, {HAPPY: 1, SAD: 1}])
+    prepared = prepare(training, make([9], [{HAPPY: 10}]))
+    assert np.allclose(prepared.targets.sum(axis=1), 1)
