@@ -26,6 +26,7 @@ from recognizer.models import (
 )
 from recognizer.services import deletion, owners, recognition, reviews, tokens
 from recognizer.text import EMOTION_NAMES
+from recognizer.vision.emotions import percent
 
 admin.site.site_header = _("WebEmotion administration")
 admin.site.site_title = "WebEmotion"
@@ -67,7 +68,7 @@ def crop(face: Face) -> SafeString:
 def probabilities(prediction: Prediction, most: int = 8) -> SafeString:
     """The emotions as labelled bars, the most probable first."""
     rows = (
-        (EMOTION_NAMES[emotion], f"{probability:.4f}", f"{probability:.0%}")
+        (EMOTION_NAMES[emotion], f"{probability:.4f}", percent(probability))
         for emotion, probability in prediction.ranked[:most]
     )
     bars = format_html_join(
@@ -80,7 +81,7 @@ def verdict(prediction: Prediction) -> SafeString:
     """The emotion with its confidence; uncertain ones red, dashed and with a question mark."""
     kind = "uncertain" if prediction.uncertain else "certain"
     return format_html(
-        '<span class="we-{}">{} {}</span>', kind, prediction.label, f"{prediction.confidence:.0%}"
+        '<span class="we-{}">{} {}</span>', kind, prediction.label, percent(prediction.confidence)
     )
 
 
@@ -258,7 +259,15 @@ class ReviewedFilter(admin.SimpleListFilter):
 class PredictionAdmin(ForReviewers):
     """Every prediction, to be looked at and reviewed; itself it never changes."""
 
-    list_display = ("face_crop", "what", "bars", "model_version", "photo", "reviewed", "created")
+    list_display = (
+        "face_crop",
+        "what",
+        "first_bars",
+        "photo",
+        "reviewed",
+        "model_version",
+        "created",
+    )
     list_display_links = ("face_crop", "what")
     list_filter = (
         "emotion",
@@ -323,6 +332,10 @@ class PredictionAdmin(ForReviewers):
     @admin.display(description=_("probabilities"))
     def bars(self, prediction: Prediction) -> SafeString:
         return probabilities(prediction)
+
+    @admin.display(description=_("most probable"))
+    def first_bars(self, prediction: Prediction) -> SafeString:
+        return probabilities(prediction, most=3)
 
     @admin.display(description=_("why uncertain"))
     def why(self, prediction: Prediction) -> str:

@@ -3,6 +3,7 @@
 import secrets
 import uuid
 from datetime import datetime, timedelta
+from pathlib import PurePosixPath
 from typing import Any
 
 from django.conf import settings
@@ -16,7 +17,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from recognizer.text import EMOTION_NAMES, REASON_TEXTS
-from recognizer.vision.emotions import EMOTIONS
+from recognizer.vision.emotions import EMOTIONS, percent
 
 
 class User(AbstractUser):
@@ -30,14 +31,20 @@ class PhotoQuerySet(models.QuerySet["Photo"]):
 
     def with_results(self) -> "PhotoQuerySet":
         """With faces and their current predictions, in two queries however many photos."""
-        faces = Face.objects.select_related("current__model_version").order_by("number")
+        faces = Face.objects.with_current().order_by("number")
         return self.prefetch_related(models.Prefetch("faces", queryset=faces))
 
 
-def photo_path(photo: "Photo", name: str) -> str:
+class FaceQuerySet(models.QuerySet["Face"]):
+    def with_current(self) -> "FaceQuerySet":
+        """With the newest predictions and their models' names, but not the models' long cards."""
+        return self.select_related("current__model_version").defer("current__model_version__card")
+
+
+def photo_path(row: models.Model, name: str) -> str:
     """A random path: neither the upload's name nor the photo's id gives a file away."""
     token = secrets.token_hex(16)
-    return f"photos/{token[:2]}/{token}/{name}"
+    return f"photos/{token[:2]}/{token}{PurePosixPath(name).suffix}"
 
 
 class Photo(models.Model):
@@ -72,7 +79,9 @@ class Photo(models.Model):
     error = models.TextField(blank=True, default="")
     attempts = models.PositiveSmallIntegerField(default=0)
     created = models.DateTimeField(default=timezone.now)
+    # Its place in the queue goes by `queued_at`; `sent_at` is when a worker was last asked.
     queued_at = models.DateTimeField(default=timezone.now)
+    sent_at = models.DateTimeField(default=timezone.now)
     claimed_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     deleted_at = models.DateTimeField(null=True, blank=True)
@@ -150,7 +159,9 @@ class ModelVersion(models.Model):
     """A trained, calibrated, exported model with its card, as it was when first used."""
 
     name = models.CharField(max_length=100)
-    sha256 = models.CharField(max_length=64, unique=True)
+    sha256 = models.CharField(
+        max_length=64, unique=True, help_text=_("Of the card, which names the hash of the weights.")
+    )
     card = models.JSONField()
     created = models.DateTimeField(default=timezone.now)
 
@@ -184,6 +195,8 @@ class Face(models.Model):
         help_text=_("The newest prediction: the one that pages show."),
     )
 
+    objects = FaceQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("face")
         verbose_name_plural = _("faces")
@@ -195,6 +208,10 @@ class Face(models.Model):
     @property
     def box(self) -> tuple[int, int, int, int]:
         return self.x, self.y, self.width, self.height
+
+    @property
+    def files(self) -> list[models.fields.files.FieldFile]:
+        return [self.crop] if self.crop else []
 
     @property
     def label(self) -> str:
@@ -255,7 +272,7 @@ class Prediction(AppendOnly):
         ]
 
     def __str__(self) -> str:
-        return ("? " if self.uncertain else "") + f"{self.emotion} {self.confidence:.0%}"
+        return ("? " if self.uncertain else "") + f"{self.emotion} {percent(self.confidence)}"
 
     @property
     def label(self) -> str:

@@ -11,14 +11,12 @@ from django.utils.timesince import timesince, timeuntil
 from django.utils.translation import gettext as _
 
 from recognizer.text import EMOTION_NAMES
+from recognizer.vision.emotions import percent
 
 register = template.Library()
 
 
-@register.filter
-def percent(share: float) -> str:
-    """0.934 as 93%."""
-    return f"{share:.0%}"
+register.filter(percent)
 
 
 @register.filter
