@@ -1,0 +1,155 @@
+import threading
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from recognizer.vision import detection
+from recognizer.vision.detection import LANDMARKS, MTCNN, Detection
+
+
+@pytest.fixture(scope="module")
+def mtcnn() -> MTCNN:
+    return MTCNN()
+
+
+def test_it_finds_the_astronaut(mtcnn: MTCNN, astronaut: NDArray[np.uint8]) -> None:
+    (face,) = mtcnn.detect(astronaut)
+    x, y, width, height = face.box
+    assert face.score > 0.99
+    assert all(isinstance(side, int) for side in face.box)
+    np.testing.assert_allclose(face.box, (182, 64, 83, 107), atol=2)
+    assert tuple(face.landmarks) == LANDMARKS
+    for point_x, point_y in face.landmarks.values():
+        assert x < point_x < x + width
+        assert y < point_y < y + height
+    eye, other, nose, mouth, corner = (face.landmarks[name] for name in LANDMARKS)
+    assert eye[0] < nose[0] < other[0]
+    assert mouth[0] < nose[0] < corner[0]
+    assert max(eye[1], other[1]) < nose[1] < min(mouth[1], corner[1])
+
+
+@pytest.mark.parametrize("scale", [0.4, 2.5, 5])
+def test_a_face_is_found_at_any_size(
+    mtcnn: MTCNN, astronaut: NDArray[np.uint8], scale: float
+) -> None:
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    image = cv2.resize(astronaut, None, fx=scale, fy=scale, interpolation=method)
+    (face,) = mtcnn.detect(image.astype(np.uint8))
+    np.testing.assert_allclose(np.array(face.box) / scale, (182, 64, 83, 107), atol=10)
+
+
+def test_all_faces_of_a_group_are_found(mtcnn: MTCNN, astronaut: NDArray[np.uint8]) -> None:
+    head = astronaut[20:230, 120:330]
+    small = cv2.resize(head, (90, 90), interpolation=cv2.INTER_AREA)
+    image = np.full((420, 640, 3), 128, np.uint8)
+    places = [(10, 30), (300, 60), (560 - 90, 200), (120, 320)]
+    for x, y in places:
+        image[y : y + 90, x : x + 90] = small
+    image[190:400, 230:440] = head
+    centres = [(x + w / 2, y + h / 2) for x, y, w, h in (face.box for face in mtcnn.detect(image))]
+    assert len(centres) == 5
+    for x, y in [(x + 45, y + 42) for x, y in places] + [(335, 290)]:
+        assert min(np.hypot(x - a, y - b) for a, b in centres) < 12
+
+
+def test_a_face_cut_by_the_border_stays_in_the_photo(
+    mtcnn: MTCNN, astronaut: NDArray[np.uint8]
+) -> None:
+    cut = np.ascontiguousarray(astronaut[80:250, 195:400])
+    (face,) = mtcnn.detect(cut)
+    x, y, width, height = face.box
+    assert (x, y) == (0, 0)
+    assert 0 < width <= 205
+    assert 0 < height <= 170
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (1, 400), (400, 1), (11, 11), (12, 12), (19, 23), (20, 20), (21, 300)]
+)
+def test_any_size_is_accepted(mtcnn: MTCNN, shape: tuple[int, int]) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (*shape, 3), dtype=np.uint8)
+    for face in mtcnn.detect(noise):
+        assert face.box[2] <= shape[1]
+
+
+def test_a_picture_without_faces_has_none(mtcnn: MTCNN) -> None:
+    for level in (0, 128, 255):
+        assert mtcnn.detect(np.full((240, 320, 3), level, np.uint8)) == []
+
+
+def test_wrong_arrays_are_refused(mtcnn: MTCNN) -> None:
+    with pytest.raises(ValueError, match="uint8"):
+        mtcnn.detect(np.zeros((40, 40, 3)))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="uint8"):
+        mtcnn.detect(np.zeros((40, 40), np.uint8))
+
+
+def test_min_face_leaves_smaller_faces_out(astronaut: NDArray[np.uint8]) -> None:
+    assert MTCNN(min_face=400).detect(astronaut) == []
+    assert len(MTCNN(min_face=60).detect(astronaut)) == 1
+
+
+def test_min_face_follows_the_size_of_large_photos() -> None:
+    mtcnn = MTCNN()
+    assert mtcnn.scales(1200, 800)[0] == pytest.approx(12 / 20)
+    assert mtcnn.scales(4000, 3000)[0] == pytest.approx(12 / 75)
+    assert MTCNN(min_face=30).scales(4000, 3000)[0] == pytest.approx(12 / 30)
+    assert mtcnn.scales(19, 4000) == []
+    for scales in (mtcnn.scales(640, 480), mtcnn.scales(20, 20)):
+        np.testing.assert_allclose(np.diff(np.log(scales)), np.log(0.709))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"min_face": 11}, {"scale_factor": 1.0}, {"thresholds": (0.5, 0.5)}, {"threads": -1}],
+)
+def test_impossible_parameters_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=r"\d"):
+        MTCNN(**wrong)  # type: ignore[arg-type]
+
+
+def test_tiles_give_the_map_of_the_whole(
+    mtcnn: MTCNN, astronaut: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for height, width in [(201, 160), (150, 233), (12, 13)]:
+        level = np.ascontiguousarray(astronaut[20 : 20 + height, 120 : 120 + width])
+        whole = mtcnn._propose_level(level)
+        monkeypatch.setattr(detection, "_TILE", 17)
+        tiled = mtcnn._propose_level(level)
+        monkeypatch.undo()
+        assert len(whole[0]) == len(tiled[0])
+        first, second = (rows[np.lexsort(rows[:, :2].T)] for rows in (whole[0], tiled[0]))
+        np.testing.assert_allclose(first, second, atol=1e-3)
+
+
+def test_batches_give_the_answers_of_all_at_once(
+    mtcnn: MTCNN, astronaut: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = mtcnn.detect(astronaut)
+    monkeypatch.setattr(detection, "_BATCH", 5)
+    assert mtcnn.detect(astronaut)[0].box == whole[0].box
+
+
+def test_a_photo_too_large_for_floats_gives_the_same_face(
+    mtcnn: MTCNN, astronaut: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (exact,) = mtcnn.detect(astronaut)
+    monkeypatch.setattr(detection, "_EXACT_PIXELS", 0)
+    (rounded,) = mtcnn.detect(astronaut)
+    np.testing.assert_allclose(rounded.box, exact.box, atol=3)
+
+
+def test_threads_share_one_detector(astronaut: NDArray[np.uint8]) -> None:
+    mtcnn = MTCNN()
+    answers: list[list[Detection]] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(mtcnn.detect(astronaut))) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [len(answer) for answer in answers] == [1, 1, 1, 1]
+    assert len({answer[0].box for answer in answers}) == 1

@@ -1,0 +1,83 @@
+"""The same answers as the published `mtcnn` 1.0, which runs on TensorFlow."""
+
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from recognizer.vision.detection import MTCNN
+
+REASON = "compares with the mtcnn package, which needs TensorFlow (requirements.txt)"
+pytest.importorskip("tensorflow", reason=REASON)
+pytest.importorskip("mtcnn", reason=REASON)
+
+Reference = Callable[[NDArray[np.uint8]], list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def reference() -> Reference:
+    import mtcnn
+
+    detector = mtcnn.MTCNN()
+
+    def detect(image: NDArray[np.uint8]) -> list[dict[str, Any]]:
+        faces: list[dict[str, Any]] = detector.detect_faces(image)
+        return sorted(faces, key=lambda face: face["box"])
+
+    return detect
+
+
+def pictures(astronaut: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
+    head = astronaut[20:230, 120:330]
+    group = np.full((330, 500, 3), 90, np.uint8)
+    group[100:310, 20:230] = head
+    for x, y, side in [(250, 30, 60), (400, 40, 95), (280, 170, 140)]:
+        group[y : y + side, x : x + side] = cv2.resize(head, (side, side))
+    return {
+        "portrait": astronaut,
+        "odd size": astronaut[:301, 57:400],
+        "cut off at the top": astronaut[90:400],
+        "cut off at the left": astronaut[:, 215:],
+        "upside down": astronaut[::-1],
+        "noisy": noisy(astronaut),
+        "group": group,
+    }
+
+
+def noisy(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    noise = np.random.default_rng(0).normal(0, 20, image.shape)
+    result: NDArray[np.uint8] = (image + noise).clip(0, 255).astype(np.uint8)
+    return result
+
+
+def test_faces_boxes_scores_and_landmarks_agree(
+    reference: Reference, astronaut: NDArray[np.uint8]
+) -> None:
+    ours = MTCNN(min_face=20)
+    found = 0
+    for name, image in pictures(astronaut).items():
+        image = np.ascontiguousarray(image)
+        expected = reference(image)
+        faces = sorted(ours.detect(image), key=lambda face: face.box)
+        assert len(faces) == len(expected), name
+        for face, theirs in zip(faces, expected, strict=True):
+            # Theirs end one pixel before the right and the lower border; ours at the border.
+            np.testing.assert_allclose(face.box, theirs["box"], atol=1, err_msg=name)
+            assert face.score == pytest.approx(theirs["confidence"], abs=2e-3), name
+            for landmark, point in theirs["keypoints"].items():
+                np.testing.assert_allclose(face.landmarks[landmark], point, atol=0.55, err_msg=name)
+        found += len(expected)
+    assert found >= 8  # Else nothing has been compared.
+
+
+def test_a_large_min_face_does_not_lose_the_face(
+    reference: Reference, astronaut: NDArray[np.uint8]
+) -> None:
+    """The package's pyramid then ends below 12 pixels, and it calls the error "no faces"."""
+    head = np.ascontiguousarray(astronaut[20:230, 120:330])
+    (expected,) = reference(head)
+    (face,) = MTCNN(min_face=60).detect(head)
+    np.testing.assert_allclose(face.box, expected["box"], atol=8)
