@@ -1,0 +1,238 @@
+"""The card beside each model's weights: what serving must know to use them rightly."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePath
+from typing import Any, Final, Literal, Self, TypeVar, get_args
+
+from recognizer.vision.emotions import EMOTIONS
+from recognizer.vision.preprocessing import Preprocessing
+
+SCHEMA: Final = 1
+MAIN_HEAD: Final = "ferplus"
+
+ScoreKind = Literal["confidence", "margin", "entropy"]
+T = TypeVar("T")
+
+
+class CardError(ValueError):
+    """A card that cannot be used; the message names the file, the fault and what is expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Where the weights lie (a plain file name beside the card) and their SHA-256 in hex."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """One output of the network, by its ONNX output name.
+
+    Attributes:
+        labels: classes in the order of the logits.
+        temperature: the logits are divided by it before the softmax; fitted on held-out rows
+            (Guo et al. 2017, "On Calibration of Modern Neural Networks").
+    """
+
+    labels: tuple[str, ...]
+    temperature: float
+
+
+@dataclass(frozen=True, slots=True)
+class UncertaintyRule:
+    """When the model declines to commit; `recognizer.vision.uncertainty` applies it.
+
+    Attributes:
+        score: the scalar that is thresholded, higher is less sure.
+        threshold: scores above it are uncertain.
+        close_call_margin: below this p1 - p2 an uncertain face is a close call between two.
+        min_face: longer side of a box in pixels of the photo, below which a face is too small.
+        min_sharpness: variance of the Laplacian of the normalised crop, below which it is blurred.
+    """
+
+    score: ScoreKind
+    threshold: float
+    close_call_margin: float
+    min_face: float = 0.0
+    min_sharpness: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """`card.json`, checked. `metrics`, `data` and `training` are free-form, for people."""
+
+    name: str
+    version: str
+    architecture: str
+    parameters: int
+    macs: int
+    weights: Weights
+    preprocessing: Preprocessing
+    heads: Mapping[str, Head]
+    uncertainty: UncertaintyRule
+    labels: tuple[str, ...] = EMOTIONS
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    notes: str = ""
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read and check a card.
+
+        Raises:
+            CardError: the file is missing, is no JSON, or a field is missing or wrong.
+        """
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise CardError(f"{path}: cannot be read ({error.strerror}).") from error
+        except ValueError as error:
+            raise CardError(f"{path}: is not valid JSON ({error}).") from error
+        return cls.from_dict(raw, source=str(path))
+
+    @classmethod
+    def from_dict(cls, raw: object, source: str = "card") -> Self:
+        """Check a parsed card; `source` names it in errors.
+
+        Raises:
+            CardError: a field is missing or wrong.
+        """
+        fields = _Fields(raw, source)
+        schema = fields.take("schema", int)
+        if schema != SCHEMA:
+            raise fields.error("schema", f"is {schema}, but this version reads {SCHEMA}")
+        labels = fields.labels("labels")
+        if labels != EMOTIONS:
+            raise fields.error("labels", f"is {list(labels)}, expected {list(EMOTIONS)}")
+        return cls(
+            name=fields.take("name", str),
+            version=fields.take("version", str),
+            architecture=fields.take("architecture", str),
+            parameters=fields.take("parameters", int),
+            macs=fields.take("macs", int),
+            weights=_weights(fields.inside("weights")),
+            preprocessing=_preprocessing(fields.inside("preprocessing")),
+            heads=_heads(fields.inside("heads")),
+            uncertainty=_uncertainty(fields.inside("uncertainty")),
+            labels=labels,
+            metrics=fields.take("metrics", dict, default={}),
+            data=fields.take("data", dict, default={}),
+            training=fields.take("training", dict, default={}),
+            notes=fields.take("notes", str, default=""),
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """The card as JSON types; `from_dict(card.as_dict()) == card`."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return {"schema": SCHEMA, **plain}
+
+    def save(self, path: Path) -> None:
+        """Write the card as indented UTF-8 JSON."""
+        text = json.dumps(self.as_dict(), indent=2, ensure_ascii=False)
+        path.write_text(text + "\n", encoding="utf-8")
+
+
+class _Fields:
+    """One JSON object of a card, whose errors name the file and the whole path of a field."""
+
+    def __init__(self, raw: object, source: str, prefix: str = "") -> None:
+        self.source = source
+        self.prefix = prefix
+        if not isinstance(raw, dict):
+            where = f'"{prefix[:-1]}"' if prefix else "the card"
+            raise CardError(f"{source}: {where} must be a JSON object, not {_name(type(raw))}.")
+        self.raw: dict[str, object] = raw
+
+    def error(self, name: str, problem: str) -> CardError:
+        return CardError(f'{self.source}: "{self.prefix}{name}" {problem}.')
+
+    def take(self, name: str, kind: type[T], default: T | None = None) -> T:
+        value = self.raw.get(name, default)
+        if value is None:
+            raise self.error(name, f"is missing; expected {_name(kind)}")
+        # JSON writes 1.0 as 1; and bool is an int in Python, but never in a card.
+        if kind is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise self.error(name, f"is {value!r}; expected {_name(kind)}")
+        return value
+
+    def number(self, name: str, low: float, high: float, default: float | None = None) -> float:
+        value = self.take(name, float, default)
+        if not low <= value <= high:  # Also refuses NaN, which json reads happily.
+            raise self.error(name, f"is {value}; expected a number in {low:g} to {high:g}")
+        return value
+
+    def labels(self, name: str) -> tuple[str, ...]:
+        values = self.take(name, list)
+        if not values or not all(isinstance(value, str) for value in values):
+            raise self.error(name, f"is {values!r}; expected a list of names")
+        if len(set(values)) != len(values):
+            raise self.error(name, f"names a class twice: {values!r}")
+        return tuple(values)
+
+    def inside(self, name: str) -> "_Fields":
+        return _Fields(self.take(name, dict), self.source, f"{self.prefix}{name}.")
+
+
+def _name(kind: type) -> str:
+    names = {dict: "an object", list: "a list", str: "a text", int: "a whole number"}
+    return names.get(kind, "a number" if kind is float else kind.__name__)
+
+
+def _weights(fields: _Fields) -> Weights:
+    file, sha256 = fields.take("file", str), fields.take("sha256", str).lower()
+    if not file or PurePath(file).name != file:
+        raise fields.error("file", f"is {file!r}; expected the name of a file beside the card")
+    if len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
+        raise fields.error("sha256", f"is {sha256!r}; expected 64 hexadecimal digits")
+    return Weights(file, sha256)
+
+
+def _preprocessing(fields: _Fields) -> Preprocessing:
+    align = fields.take("align", str)
+    if align not in ("none", "eyes"):
+        raise fields.error("align", f'is {align!r}; expected "none" or "eyes"')
+    try:
+        return Preprocessing(
+            size=fields.take("size", int),
+            margin=fields.take("margin", float),
+            shift_y=fields.number("shift_y", -1.0, 1.0),
+            align="eyes" if align == "eyes" else "none",
+        )
+    except CardError:
+        raise
+    except ValueError as error:
+        raise CardError(f'{fields.source}: "preprocessing": {error}') from error
+
+
+def _heads(fields: _Fields) -> dict[str, Head]:
+    heads = {}
+    for name in fields.raw:
+        head = fields.inside(name)
+        heads[name] = Head(head.labels("labels"), head.number("temperature", 0.01, 100.0))
+    if MAIN_HEAD not in heads:
+        raise fields.error(MAIN_HEAD, "is missing; expected a head with the eight emotions")
+    if heads[MAIN_HEAD].labels != EMOTIONS:
+        found = list(heads[MAIN_HEAD].labels)
+        raise fields.error(f"{MAIN_HEAD}.labels", f"is {found}, expected {list(EMOTIONS)}")
+    return heads
+
+
+def _uncertainty(fields: _Fields) -> UncertaintyRule:
+    kinds = get_args(ScoreKind)
+    score: ScoreKind | None = next((k for k in kinds if k == fields.take("score", str)), None)
+    if score is None:
+        raise fields.error("score", f"is {fields.raw['score']!r}; expected one of {list(kinds)}")
+    return UncertaintyRule(
+        score=score,
+        threshold=fields.number("threshold", 0.0, 1.0),
+        close_call_margin=fields.number("close_call_margin", 0.0, 1.0),
+        min_face=fields.number("min_face", 0.0, 10_000.0, default=0.0),
+        min_sharpness=fields.number("min_sharpness", 0.0, 1e6, default=0.0),
+    )

@@ -1,0 +1,205 @@
+"""Which emotion a face shows: calibrated probabilities from an exported model."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer.vision.cards import MAIN_HEAD, ModelCard
+from recognizer.vision.detection import Detection, Image
+from recognizer.vision.preprocessing import crop_face, normalize
+from recognizer.vision.sessions import LazySession
+from recognizer.vision.uncertainty import sharpness
+
+DEFAULT_MODEL: Final = "resnet9-ferplus"
+MODELS_FOLDER: Final = Path(__file__).resolve().parent.parent / "weights"
+
+_INPUT = "faces"
+_BATCH = 64
+
+
+class ModelError(ValueError):
+    """A model that cannot be used; the message says what is wrong and what to do."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Classification:
+    """One face's answer.
+
+    Attributes:
+        probabilities: (8,) float64, calibrated, summing to 1, in the order of EMOTIONS.
+        sharpness: of the crop that the model saw, see `uncertainty.sharpness`.
+    """
+
+    probabilities: NDArray[np.float64]
+    sharpness: float
+
+
+class Classifier(Protocol):
+    """Anything that reads expressions; called from several threads at once."""
+
+    @property
+    def name(self) -> str:
+        """The model version's name, stored with every prediction."""
+        ...
+
+    @property
+    def card(self) -> ModelCard:
+        """Labels, preprocessing, temperature and the uncertain rule."""
+        ...
+
+    def classify(self, image: Image, detections: Sequence[Detection]) -> list[Classification]:
+        """One answer per detection, in the same order."""
+        ...
+
+
+class OnnxClassifier:
+    """A folder with card.json and weights, run in ONNX Runtime.
+
+    The network takes "faces", float32 (N, size, size, 1) normalised crops, and gives logits
+    under the name of each of the card's heads: "ferplus" (N, 8), perhaps "fer2013" (N, 7).
+    """
+
+    def __init__(self, folder: Path, threads: int = 0) -> None:
+        """Read and check the card and the weights; the session is made on first use.
+
+        Args:
+            folder: holds card.json and the file that the card names.
+            threads: ONNX Runtime's threads; 0 takes one per physical core.
+
+        Raises:
+            CardError: the card is missing or wrong.
+            ModelError: the weights are missing, or not those the card describes.
+        """
+        self._card = ModelCard.load(folder / "card.json")
+        self._path = folder / self._card.weights.file
+        self._weights()
+        self._session = LazySession(self._weights, threads)
+        self._checked = False
+
+    @property
+    def name(self) -> str:
+        """The card's name and version, such as "resnet9-ferplus 2026.11"."""
+        return f"{self._card.name} {self._card.version}"
+
+    @property
+    def card(self) -> ModelCard:
+        """The model's card."""
+        return self._card
+
+    def classify(self, image: Image, detections: Sequence[Detection]) -> list[Classification]:
+        """Read the expression of each detected face of an (H, W, 3) RGB uint8 photo."""
+        if not detections:
+            return []
+        preprocessing = self._card.preprocessing
+        crops = np.stack(
+            [crop_face(image, one.box, one.landmarks, preprocessing) for one in detections]
+        )
+        faces = normalize(crops)
+        probabilities = self.probabilities(faces)
+        return [
+            Classification(row, float(sharp))
+            for row, sharp in zip(probabilities, sharpness(faces), strict=True)
+        ]
+
+    def probabilities(
+        self, faces: NDArray[np.float32], head: str = MAIN_HEAD
+    ) -> NDArray[np.float64]:
+        """Calibrated probabilities of normalised crops.
+
+        Args:
+            faces: (N, size, size, 1) as `preprocessing.normalize` gives them.
+            head: one of the card's heads.
+
+        Returns:
+            (N, K), in the order of that head's labels.
+        """
+        if head not in self._card.heads:
+            known = ", ".join(self._card.heads)
+            raise ModelError(f'{self.name} has no head "{head}"; it has {known}.')
+        logits = self.logits(faces, [head])[head]
+        return softmax(logits / self._card.heads[head].temperature)
+
+    def logits(
+        self, faces: NDArray[np.float32], heads: Sequence[str]
+    ) -> Mapping[str, NDArray[np.float64]]:
+        """The network's raw answers by head, (N, K) each, a bounded batch at a time."""
+        self._check_network()
+        parts: list[list[NDArray[np.float32]]] = [
+            [np.empty((0, len(self._card.heads[head].labels)), np.float32)] for head in heads
+        ]
+        for start in range(0, len(faces), _BATCH):
+            answers = self._session.run(list(heads), {_INPUT: faces[start : start + _BATCH]})
+            for part, answer in zip(parts, answers, strict=True):
+                part.append(answer)
+        return {
+            head: np.concatenate(part).astype(np.float64)
+            for head, part in zip(heads, parts, strict=True)
+        }
+
+    def _weights(self) -> bytes:
+        """The serialised network, if it is the one that the card describes."""
+        try:
+            weights = self._path.read_bytes()
+        except OSError as error:
+            raise ModelError(f"{self._path}: cannot be read ({error.strerror}).") from error
+        found = hashlib.sha256(weights).hexdigest()
+        expected = self._card.weights.sha256
+        if found != expected:
+            raise ModelError(
+                f"{self._path}: is not the file that its card.json describes "
+                f"(SHA-256 {found[:12]}…, expected {expected[:12]}…). "
+                "Restore both files of the model."
+            )
+        return weights
+
+    def _check_network(self) -> None:
+        """Once: does the network take and give what the card says?"""
+        if self._checked:
+            return
+        inputs, outputs = self._session.shapes()
+        size = self._card.preprocessing.size
+        if [*inputs] != [_INPUT] or inputs[_INPUT][1:] != [size, size, 1]:
+            raise ModelError(
+                f'{self._path}: expected one input "{_INPUT}" of (N, {size}, {size}, 1), '
+                f"but it takes {inputs}."
+            )
+        for head, described in self._card.heads.items():
+            if outputs.get(head, [None])[-1] != len(described.labels):
+                raise ModelError(
+                    f'{self._path}: expected an output "{head}" of (N, {len(described.labels)}), '
+                    f"but it gives {outputs}."
+                )
+        self._checked = True
+
+
+def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Over the last axis, safe from overflow."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True, initial=-np.inf))
+    shares: NDArray[np.float64] = powers / powers.sum(axis=-1, keepdims=True)
+    return shares
+
+
+def available_models(folder: Path | None = None) -> list[str]:
+    """Names of the models in a folder, the shipped ones if none is given; sorted."""
+    return sorted(card.parent.name for card in (folder or MODELS_FOLDER).glob("*/card.json"))
+
+
+def load_model(name: str = "", threads: int = 0, folder: Path | None = None) -> OnnxClassifier:
+    """A shipped model by its folder's name; "" is the default.
+
+    Raises:
+        ModelError: there is no such model, or its weights are wrong.
+        CardError: its card is wrong.
+    """
+    wanted = name or DEFAULT_MODEL
+    folder = folder or MODELS_FOLDER
+    known = available_models(folder)
+    if wanted not in known:
+        choice = f"Available: {', '.join(known)}." if known else f"There are none in {folder}."
+        raise ModelError(f'There is no model "{wanted}". {choice}')
+    return OnnxClassifier(folder / wanted, threads)

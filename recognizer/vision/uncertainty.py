@@ -1,0 +1,89 @@
+"""When the model is not sure, and why."""
+
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer.vision.cards import ScoreKind, UncertaintyRule
+
+REASONS: Final = ("low_confidence", "close_call", "small_face", "blurred")
+"""The codes that `judge` gives; an uncertain face has at least one."""
+
+
+def score(probabilities: NDArray[np.floating], kind: ScoreKind) -> NDArray[np.float64]:
+    """How unsure the model is: the one scalar that the uncertain rule thresholds.
+
+    Args:
+        probabilities: (N, K) rows that sum to 1, K at least 2.
+        kind: "confidence" is 1 - p1; "margin" is 1 - (p1 - p2); "entropy" is Shannon's entropy
+            divided by log K.
+
+    Returns:
+        (N,) in 0-1, higher is less sure.
+
+    Raises:
+        ValueError: another shape or another kind.
+    """
+    if probabilities.ndim != 2 or probabilities.shape[1] < 2:
+        raise ValueError(
+            f"Expected probabilities of shape (N, 2 or more), got {probabilities.shape}."
+        )
+    p = probabilities.astype(np.float64)
+    scores: NDArray[np.float64]
+    match kind:
+        case "confidence":
+            scores = 1 - p.max(axis=1)
+        case "margin":
+            runner_up, top = np.partition(p, -2, axis=1)[:, -2:].T
+            scores = 1 - (top - runner_up)
+        case "entropy":
+            logs = np.log(p, out=np.zeros_like(p), where=p > 0)
+            scores = -(p * logs).sum(axis=1) / np.log(p.shape[1])
+        case _:
+            raise ValueError(f'Expected "confidence", "margin" or "entropy", not {kind!r}.')
+    return scores
+
+
+def judge(
+    probabilities: NDArray[np.floating],
+    rule: UncertaintyRule,
+    face_side: float | None = None,
+    sharpness: float | None = None,
+) -> list[str]:
+    """Why one face is uncertain; an empty list means that the model commits.
+
+    Args:
+        probabilities: (K,) calibrated.
+        rule: the model card's.
+        face_side: longer side of the face's box in pixels of the photo; None where there is
+            no photo, as when a data set is evaluated.
+        sharpness: of the normalised crop, see `sharpness`; None as above.
+
+    Returns:
+        At most one of "low_confidence" and "close_call", then "small_face", "blurred".
+    """
+    reasons = []
+    if score(probabilities[np.newaxis], rule.score)[0] > rule.threshold:
+        runner_up, top = np.partition(probabilities.astype(np.float64), -2)[-2:]
+        close = top - runner_up < rule.close_call_margin
+        reasons.append("close_call" if close else "low_confidence")
+    if face_side is not None and face_side < rule.min_face:
+        reasons.append("small_face")
+    if sharpness is not None and sharpness < rule.min_sharpness:
+        reasons.append("blurred")
+    return reasons
+
+
+def sharpness(crops: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Variance of the Laplacian of each normalised crop (Pech-Pacheco et al. 2000).
+
+    Args:
+        crops: (N, size, size, 1), mean 0 and deviation 1, as `preprocessing.normalize` gives them.
+
+    Returns:
+        (N,), 0 or more; about 0.01 for an upsampled blur, above 1 for fine texture.
+    """
+    edges = [cv2.Laplacian(crop[:, :, 0], cv2.CV_32F, ksize=1) for crop in crops]
+    return np.array([float(edge.var()) for edge in edges])

@@ -1,0 +1,97 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recognizer.vision.cards import CardError, ModelCard
+from tests.vision.tiny_model import tiny_card
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """A card with one entry changed, or removed when the value is None."""
+    card = tiny_card()
+    *parents, last = path.split(".")
+    place = card
+    for parent in parents:
+        place = place[parent]
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+    return card
+
+
+def test_it_reads_a_card(tiny_model: Path) -> None:
+    card = ModelCard.load(tiny_model / "card.json")
+    assert card.name == "tiny"
+    assert card.preprocessing.size == 48
+    assert card.preprocessing.align == "eyes"
+    assert card.heads["ferplus"].temperature == 1.5
+    assert card.uncertainty.score == "entropy"
+    assert card.metrics == {"accuracy": 0.125}
+
+
+def test_what_it_saves_it_reads_back(tiny_model: Path, tmp_path: Path) -> None:
+    card = ModelCard.load(tiny_model / "card.json")
+    card.save(tmp_path / "card.json")
+    assert ModelCard.load(tmp_path / "card.json") == card
+    assert ModelCard.from_dict(card.as_dict()) == card
+
+
+def test_whole_numbers_are_numbers() -> None:
+    card = ModelCard.from_dict(changed("preprocessing.margin", 1))
+    assert card.preprocessing.margin == 1.0
+    assert isinstance(card.preprocessing.margin, float)
+
+
+def test_the_free_parts_may_be_missing() -> None:
+    assert ModelCard.from_dict(changed("metrics", None)).metrics == {}
+    assert ModelCard.from_dict(changed("notes", None)).notes == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "complaint"),
+    [
+        ("schema", 2, '"schema" is 2'),
+        ("name", None, '"name" is missing; expected a text'),
+        ("parameters", "many", "\"parameters\" is 'many'; expected a whole number"),
+        ("parameters", True, '"parameters" is True'),
+        ("labels", ["happy"], '"labels"'),
+        ("weights", [], '"weights" is []; expected an object'),
+        ("weights.file", "../secret", '"weights.file"'),
+        ("weights.sha256", "abc", '"weights.sha256"'),
+        ("preprocessing.size", 4, "at least 8"),
+        ("preprocessing.margin", 9.0, "margin"),
+        ("preprocessing.align", "nose", '"preprocessing.align"'),
+        ("heads.ferplus", None, '"heads.ferplus" is missing'),
+        ("heads.ferplus.labels", ["happy", "sad"], '"heads.ferplus.labels"'),
+        ("heads.fer2013.labels", ["sad", "sad"], "twice"),
+        ("heads.fer2013.temperature", 0.0, '"heads.fer2013.temperature"'),
+        ("uncertainty.score", "mood", '"uncertainty.score"'),
+        ("uncertainty.threshold", 1.5, '"uncertainty.threshold"'),
+        ("uncertainty.threshold", float("nan"), '"uncertainty.threshold"'),
+    ],
+)
+def test_a_wrong_card_is_refused_by_name_and_place(
+    tmp_path: Path, path: str, value: Any, complaint: str
+) -> None:
+    file = tmp_path / "card.json"
+    file.write_text(json.dumps(changed(path, value)))
+    with pytest.raises(CardError) as refused:
+        ModelCard.load(file)
+    assert str(refused.value).startswith(f"{file}: ")
+    assert complaint in str(refused.value)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "12", "\xff"])
+def test_what_is_no_card_is_refused(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "card.json"
+    file.write_bytes(content.encode("latin-1"))
+    with pytest.raises(CardError, match=r"card\.json"):
+        ModelCard.load(file)
+
+
+def test_a_missing_card_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CardError, match="cannot be read"):
+        ModelCard.load(tmp_path / "card.json")
