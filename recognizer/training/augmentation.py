@@ -37,6 +37,23 @@ class Augmentation:
     noise: float = 0.15
     occlusion: float = 0.25
 
+    def halved(self) -> "Augmentation":
+        """Half as strong in every way, mirroring aside: nearer to the faces as they are."""
+        low, high = self.scale
+        return Augmentation(
+            flip=self.flip,
+            rotation=self.rotation / 2,
+            scale=((1 + low) / 2, (1 + high) / 2),
+            shift=self.shift / 2,
+            lighting=self.lighting / 2,
+            low_resolution=self.low_resolution / 2,
+            smallest=self.smallest,
+            blur=self.blur / 2,
+            jpeg=self.jpeg / 2,
+            noise=self.noise / 2,
+            occlusion=self.occlusion / 2,
+        )
+
 
 def augment(
     image: NDArray[np.uint8], how: Augmentation, rng: np.random.Generator

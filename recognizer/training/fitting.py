@@ -31,9 +31,12 @@ class Fitting:
 
     Attributes:
         seed: drives the initial weights, the order and the augmentation.
-        epochs: passes over the training set.
+        epochs: passes over the training set, the rate falling to 0 along a cosine.
+        finish_epochs: further passes with half the augmentation and a low rate: the network
+            settles on faces as they are, after having seen them battered.
         batch: faces per step.
         learning_rate: peak of the cosine; one epoch of warm-up leads to it.
+        finish_learning_rate: where the finish begins; it falls to 0 along a cosine too.
         weight_decay: decoupled, on kernels only.
         momentum: Nesterov momentum of SGD.
         ema: decay per step of the averaged weights, the ones evaluated and exported.
@@ -43,8 +46,10 @@ class Fitting:
 
     seed: int = 1
     epochs: int = 36
+    finish_epochs: int = 6
     batch: int = 128
     learning_rate: float = 0.1
+    finish_learning_rate: float = 0.005
     weight_decay: float = 5e-3
     momentum: float = 0.9
     ema: float = 0.998
@@ -52,6 +57,10 @@ class Fitting:
     mixed_precision: str = "float32"
     network: ResNet9 = field(default_factory=ResNet9)
     augmentation: Augmentation = field(default_factory=Augmentation)
+
+    @property
+    def all_epochs(self) -> int:
+        return self.epochs + self.finish_epochs
 
 
 def fit(
@@ -89,9 +98,9 @@ def fit(
     manager = tf.train.CheckpointManager(saved, str(run / "checkpoint"), max_to_keep=2)
     if manager.latest_checkpoint:
         saved.restore(manager.latest_checkpoint).assert_consumed()
-        report(f"Going on after epoch {int(epoch)} of {how.epochs}.")
+        report(f"Going on after epoch {int(epoch)} of {how.all_epochs}.")
     step = _training_step(model, optimizer, averaged, how)
-    while int(epoch) < how.epochs:
+    while int(epoch) < how.all_epochs:
         started = time.monotonic()
         _seed_dropout(model, how.seed, int(epoch))
         losses = [step(*batch) for batch in _batches(training, how, int(epoch))]
@@ -154,18 +163,33 @@ def _claim_run_folder(run: Path, how: Fitting) -> None:
 
 
 def _optimizer(how: Fitting, steps: int) -> keras.optimizers.Optimizer:
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=how.learning_rate / 20,
-        warmup_target=how.learning_rate,
-        warmup_steps=steps,
-        decay_steps=max(1, (how.epochs - 1) * steps),
-    )
     optimizer = keras.optimizers.SGD(
-        schedule, momentum=how.momentum, nesterov=True, weight_decay=how.weight_decay
+        _TwoCosines(how, steps), momentum=how.momentum, nesterov=True, weight_decay=how.weight_decay
     )
     # Decay belongs on kernels: on biases and batch-normalisation scales it only hurts.
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
+
+
+class _TwoCosines(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # untyped
+    """The learning rate of `Fitting`, step by step."""
+
+    def __init__(self, how: Fitting, steps: int) -> None:
+        schedules = keras.optimizers.schedules
+        self.main = schedules.CosineDecay(
+            initial_learning_rate=how.learning_rate / 20,
+            warmup_target=how.learning_rate,
+            warmup_steps=steps,
+            decay_steps=max(1, (how.epochs - 1) * steps),
+        )
+        self.finish = schedules.CosineDecay(
+            how.finish_learning_rate, decay_steps=max(1, how.finish_epochs * steps)
+        )
+        self.turn = how.epochs * steps
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        step = tf.cast(step, tf.float32)
+        return tf.where(step < self.turn, self.main(step), self.finish(step - self.turn))
 
 
 def _training_step(
@@ -199,13 +223,14 @@ def _batches(
     """One epoch, augmented anew; the same seed and epoch give the same batches again."""
     order = np.random.default_rng([how.seed, epoch]).permutation(len(training))
     steps = len(training) // how.batch
+    variation = how.augmentation if epoch < how.epochs else how.augmentation.halved()
 
     def make(
         step: int,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
         rows = order[step * how.batch : (step + 1) * how.batch]
         rng = np.random.default_rng([how.seed, epoch, step])
-        images = np.stack([augment(training.images[row], how.augmentation, rng) for row in rows])
+        images = np.stack([augment(training.images[row], variation, rng) for row in rows])
         return normalize(images), training.targets[rows], training.labels[rows]
 
     # One batch ahead: augmentation overlaps with the step, and memory stays flat.

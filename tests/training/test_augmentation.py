@@ -50,3 +50,9 @@ def test_the_same_seed_gives_the_same_variation(face: np.ndarray) -> None:
     first = augment(face, how, np.random.default_rng(7))
     assert np.array_equal(first, augment(face, how, np.random.default_rng(7)))
     assert not np.array_equal(first, augment(face, how, np.random.default_rng(8)))
+
+
+def test_half_the_augmentation_keeps_the_mirroring() -> None:
+    half = Augmentation(rotation=10, scale=(0.8, 1.4), flip=0.5, jpeg=0.2).halved()
+    assert (half.rotation, half.flip, half.jpeg) == (5, 0.5, 0.1)
+    assert half.scale == pytest.approx((0.9, 1.2))

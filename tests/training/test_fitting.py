@@ -19,6 +19,7 @@ from recognizer.training.networks import ResNet9, count_macs
 
 TINY = Fitting(
     epochs=2,
+    finish_epochs=0,
     batch=16,
     learning_rate=0.05,
     ema=0.9,
@@ -145,3 +146,12 @@ def test_framing_finds_the_margin_that_was_trained_for(held_out: Faces) -> None:
     # Whole() gives the exact square of the data set's picture, so a margin of 1 is right.
     assert best.margin == pytest.approx(1.0, abs=0.1)
     assert abs(best.shift_y) <= 0.05
+
+
+def test_the_finish_starts_again_low_and_ends_at_nothing() -> None:
+    how = replace(TINY, epochs=3, finish_epochs=2, finish_learning_rate=0.01)
+    rate = fitting._TwoCosines(how, steps=10)
+    assert float(rate(10)) == pytest.approx(how.learning_rate)
+    assert float(rate(29)) < 0.01 * how.learning_rate
+    assert float(rate(30)) == pytest.approx(0.01)
+    assert float(rate(49)) < 0.001
