@@ -13,39 +13,59 @@ function drawnPhoto(overlay, frame) {
 const overlaps = (a, b) =>
   a.left < b.left + b.width && b.left < a.left + a.width && a.top < b.top + b.height && b.top < a.top + a.height;
 
-/** Above the box, else below it, else inside it; shifted sideways to stay in the frame. */
-function candidates(box, width, height, frame) {
-  const left = Math.max(0, Math.min(box.left, frame.clientWidth - width));
-  const tops = [box.top - height - GAP, box.top + box.height + GAP, box.top + GAP];
-  return tops
-    .filter((top) => top >= 0 && top + height <= frame.clientHeight)
-    .map((top) => ({ left, top, width, height }));
+/** Above or below the box, flush left or right, shifted sideways to stay in the frame; for a number also inside. */
+function candidates(box, tag, frame) {
+  const width = tag.offsetWidth;
+  const height = tag.offsetHeight;
+  const fit = (left) => Math.max(0, Math.min(left, frame.clientWidth - width));
+  const above = box.top - height - GAP;
+  const below = box.top + box.height + GAP;
+  const right = box.left + box.width - width;
+  const places = [
+    [box.left, above],
+    [box.left, below],
+    [right, above],
+    [right, below],
+  ];
+  if (tag.classList.contains("is-short")) places.push([box.left + GAP, box.top + GAP]);
+  return places
+    .filter(([, top]) => top >= 0 && top + height <= frame.clientHeight)
+    .map(([left, top]) => ({ left: fit(left), top, width, height }));
 }
 
-/** Places every tag; one that finds no room shows its number alone. */
+/** Where the box of each tag is drawn, in CSS pixels of the frame. */
+function drawnBoxes(overlay, frame, tags) {
+  const photo = drawnPhoto(overlay, frame);
+  return tags.map((tag) => {
+    const line = find(`.box[data-face="${tag.dataset.tag}"] .box__line`, overlay);
+    const side = (name) => line[name].baseVal.value * photo.scale;
+    return { left: photo.left + side("x"), top: photo.top + side("y"), width: side("width"), height: side("height") };
+  });
+}
+
+/** Places every tag where it hides no face and no other tag; one that finds no room shows its number alone. */
 export function placeTags() {
   const overlay = find("#overlay");
   const frame = find("#frame");
   if (!overlay || !frame || frame.classList.contains("is-bare")) return;
-  const photo = drawnPhoto(overlay, frame);
+  const tags = findAll(".tag", frame);
+  const boxes = drawnBoxes(overlay, frame, tags);
   const taken = [];
-  for (const tag of findAll(".tag", frame)) {
-    const rect = find(`.box[data-face="${tag.dataset.tag}"] .box__line`, overlay);
-    const side = (name) => rect[name].baseVal.value * photo.scale;
-    const box = { left: photo.left + side("x"), top: photo.top + side("y"), width: side("width"), height: side("height") };
+  tags.forEach((tag, index) => {
+    const box = boxes[index];
+    const obstacles = [...taken, ...boxes.filter((other) => other !== box)];
     let place = null;
     for (const short of [false, true]) {
       tag.classList.toggle("is-short", short);
-      const options = candidates(box, tag.offsetWidth, tag.offsetHeight, frame);
-      place = options.find((option) => !taken.some((other) => overlaps(option, other))) ?? null;
+      place ??= candidates(box, tag, frame).find((one) => !obstacles.some((other) => overlaps(one, other)));
       if (place) break;
     }
-    place ??= { left: Math.max(0, box.left), top: Math.max(0, box.top), width: tag.offsetWidth, height: tag.offsetHeight };
+    place ??= { left: box.left + GAP, top: box.top + GAP, width: tag.offsetWidth, height: tag.offsetHeight };
     taken.push(place);
     // Set through the style object: the security policy forbids style attributes in markup.
     tag.style.translate = `${Math.round(place.left)}px ${Math.round(place.top)}px`;
     tag.classList.add("is-placed");
-  }
+  });
 }
 
 /** Lights the box, the tag and the row of one face, or of none. */

@@ -177,9 +177,9 @@ function rowButton(does, title, label) {
 }
 
 function fileSize(bytes) {
-  const number = (value, digits) => value.toLocaleString(undefined, { maximumFractionDigits: digits });
-  if (bytes < 1048576) return interpolate(gettext("%s kB"), [number(bytes / 1024, 0)]);
-  return interpolate(gettext("%s MB"), [number(bytes / 1048576, 1)]);
+  if (bytes < 1048576) return interpolate(gettext("%s kB"), [Math.ceil(bytes / 1024)]);
+  const megabytes = (bytes / 1048576).toLocaleString(undefined, { maximumFractionDigits: 1 });
+  return interpolate(gettext("%s MB"), [megabytes]);
 }
 
 function duration(seconds) {
