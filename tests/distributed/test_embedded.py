@@ -1,0 +1,45 @@
+"""Without Redis and PostgreSQL: SQLite and a queue of files, in one data folder."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.distributed.site import Site, kill
+from tests.servers import wait_until
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_queue_of_files_delivers_every_photo(tmp_path: Path) -> None:
+    with Site(tmp_path) as site:
+        site.worker("only")
+        site.do("upload", "10")
+        site.wait_for_all(10)
+        assert set(site.photos("done").values()) == {1}
+        assert [result["predictions"] for result in site.do("results")] == [[1]] * 10
+
+
+def test_an_emptied_queue_loses_no_photo(tmp_path: Path) -> None:
+    with Site(tmp_path, STALE_AFTER="3", SWEEP_EVERY="1") as site:
+        site.do("upload", "5")
+        messages = list((tmp_path / "queue" / "messages").iterdir())
+        assert len(messages) == 5
+        for message in messages:
+            message.unlink()
+        site.worker("only")
+        site.beat()
+        site.wait_for_all(5)
+        assert set(site.photos("done").values()) == {1}
+
+
+def test_the_next_worker_finishes_what_a_killed_one_held(tmp_path: Path) -> None:
+    with Site(tmp_path, STALE_AFTER="5", SWEEP_EVERY="1") as site:
+        first = site.worker("first")
+        site.do("upload", "20")
+        wait_until(lambda: bool(site.photos("processing")), "a photo is being processed")
+        kill(first)
+        site.worker("second")
+        site.beat()
+        site.wait_for_all(20)
+        assert max(site.photos("done").values()) <= 2
+        assert [result["predictions"] for result in site.do("results")] == [[1]] * 20
