@@ -155,3 +155,17 @@ def test_the_finish_starts_again_low_and_ends_at_nothing() -> None:
     assert float(rate(29)) < 0.01 * how.learning_rate
     assert float(rate(30)) == pytest.approx(0.01)
     assert float(rate(49)) < 0.001
+
+
+def test_a_lucky_cell_does_not_decide_the_framing() -> None:
+    rng = np.random.default_rng(0)
+    results = []
+    for tried in framing._candidates(48):
+        away = (tried.margin - 0.95) ** 2 + (tried.shift_y - 0.0) ** 2
+        accuracy = 0.9 - 0.5 * away - (0.02 if tried.align == "none" else 0.0)
+        results.append((accuracy + float(rng.normal(0, 0.003)), tried))
+    lucky = next(p for _, p in results if (p.margin, p.align) == (0.8, "none"))
+    results.append((0.95, lucky))
+    best = framing.smoothed_best(results)
+    assert best.align == "eyes"
+    assert best.margin == pytest.approx(0.95, abs=0.06)
