@@ -2,10 +2,8 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.core.exceptions import ValidationError
 from django.db.models import Model, Prefetch, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -14,6 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from recognizer.forms import ReviewForm
 from recognizer.models import (
     EMOTION_CHOICES,
     ApiToken,
@@ -31,7 +30,22 @@ from recognizer.vision.emotions import percent
 admin.site.site_header = _("WebEmotion administration")
 admin.site.site_title = "WebEmotion"
 admin.site.index_title = _("Photos, predictions and reviews")
-admin.site.register(User, DjangoUserAdmin)
+
+
+class WithWhatHangsOn:
+    """Deleting a row takes predictions, reviews and tokens along, which nobody deletes alone."""
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, Any, Any]:
+        deleted, counts, forbidden, protected = super().get_deleted_objects(  # type: ignore[misc]
+            objs, request
+        )
+        hanging = {model._meta.verbose_name for model in (Prediction, Review, ApiToken)}
+        return deleted, counts, set(forbidden) - hanging, protected
+
+
+@admin.register(User)
+class UserAdmin(WithWhatHangsOn, DjangoUserAdmin[User]):
+    """Django's own."""
 
 
 class ReadOnlyAdmin(admin.ModelAdmin[Any]):
@@ -118,7 +132,7 @@ class UncertainFilter(admin.SimpleListFilter):
 
 
 @admin.register(Photo)
-class PhotoAdmin(ForReviewers):
+class PhotoAdmin(WithWhatHangsOn, ForReviewers):
     list_display = ("picture", "name", "status", "owner", "what_was_found", "created")
     list_display_links = ("picture", "name")
     list_filter = (
@@ -202,21 +216,6 @@ class PhotoAdmin(ForReviewers):
         self.message_user(request, words % {"n": queued}, messages.SUCCESS)
 
 
-class ReviewForm(forms.ModelForm[Review]):
-    class Meta:
-        model = Review
-        fields = ("verdict", "emotion")
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or {}
-        correcting = cleaned.get("verdict") == Review.Verdict.CORRECT
-        if correcting and not cleaned.get("emotion"):
-            raise ValidationError(_("Choose the emotion that the prediction is corrected to."))
-        if not correcting and cleaned.get("emotion"):
-            raise ValidationError(_("Only “correct to” takes an emotion. Clear it."))
-        return cleaned
-
-
 class ReviewInline(admin.TabularInline[Review, Prediction]):
     """Earlier verdicts to read, and one line to add another; none can be changed."""
 
@@ -286,9 +285,8 @@ class PredictionAdmin(ForReviewers):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Prediction]:
         predictions = Prediction.objects.filter(face__photo__deleted_at=None)
-        return predictions.select_related("face__photo", "model_version").prefetch_related(
-            "reviews"
-        )
+        related = predictions.select_related("face__photo", "model_version")
+        return related.defer("model_version__card").prefetch_related("reviews")
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         # The page must be a form for the inline to take verdicts; all its own fields are read-only.

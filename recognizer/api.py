@@ -6,13 +6,13 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import get_object_or_404
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.translation import gettext as _
 from ninja import File, NinjaAPI, Query, Router, Schema
 from ninja.errors import HttpError, ValidationError
 from ninja.files import UploadedFile
 from ninja.openapi.docs import Swagger
+from ninja.responses import Status
 from ninja.security import HttpBearer
 from ninja.utils import check_csrf
 from pydantic import Field
@@ -20,12 +20,15 @@ from pydantic import Field
 from recognizer.models import Photo
 from recognizer.services import deletion, downloads, gallery, owners, tokens, uploads
 from recognizer.services.owners import Owner
+from recognizer.uploadhandler import ENDLESS
 from recognizer.views.media import private_image
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+REFUSALS = {"too_large": 413, "disk_full": 507, "image": 422}
 
 Point = tuple[float, float]
-Probability = Annotated[float, Field(ge=0, le=1)]
+# Said, not checked: what is stored is answered, even where rounding passed a limit.
+Probability = Annotated[float, Field(json_schema_extra={"minimum": 0, "maximum": 1})]
 
 
 class Landmarks(Schema):
@@ -100,19 +103,23 @@ class Caller:
         self.owner = owner
 
 
-def session(request: HttpRequest) -> Caller:
+class Session:
     """The session cookie decides; unsafe requests must not come from another site."""
-    owner = owners.of(request)
-    if request.method not in SAFE_METHODS:
-        if owner is not None and not owner.is_guest:
-            if check_csrf(request) is not None:
-                raise HttpError(
-                    403,
-                    _("Send the CSRF cookie's value in the X-CSRFToken header, or use a token."),
-                )
-        elif _comes_from_elsewhere(request):
-            raise HttpError(403, _("Requests from other sites are refused. Use a token."))
-    return Caller(owner)
+
+    csrf = True  # The documentation's "Try it out" then sends the token along.
+
+    def __call__(self, request: HttpRequest) -> Caller:
+        owner = owners.of(request)
+        if request.method not in SAFE_METHODS:
+            if owner is not None and not owner.is_guest:
+                if check_csrf(request) is not None:
+                    raise HttpError(
+                        403,
+                        _("Send the CSRF cookie's value in the X-CSRFToken header, or a token."),
+                    )
+            elif _comes_from_elsewhere(request):
+                raise HttpError(403, _("Requests from other sites are refused. Use a token."))
+        return Caller(owner)
 
 
 def _comes_from_elsewhere(request: HttpRequest) -> bool:
@@ -122,7 +129,10 @@ def _comes_from_elsewhere(request: HttpRequest) -> bool:
     origin = request.headers.get("Origin")
     if origin is None or origin in settings.CSRF_TRUSTED_ORIGINS:
         return False
-    return urlsplit(origin).netloc != request.get_host()
+    try:
+        return urlsplit(origin).netloc != request.get_host()
+    except ValueError:  # Not an origin at all.
+        return True
 
 
 api = NinjaAPI(
@@ -132,7 +142,7 @@ api = NinjaAPI(
         "Upload photos and read the visible expression of every face. An estimate of an "
         "expression, not of what a person feels; not for judging employees or pupils."
     ),
-    auth=[Bearer(), session],
+    auth=[Bearer(), Session()],
     docs_url=None,
     openapi_url="openapi.json",
     urls_namespace="api",
@@ -151,19 +161,19 @@ router = Router(tags=["photos"])
 )
 def upload_photo(
     request: HttpRequest, response: HttpResponse, image: File[UploadedFile]
-) -> tuple[int, dict[str, Any]]:
+) -> Status[dict[str, Any]]:
     """201 with the new photo; 200 with the existing one when the same bytes were sent before."""
     owner = _owner(request) or owners.of_or_new_guest(request)
     match uploads.receive(owner, owners.address(request), image):
         case uploads.Accepted(photo):
-            return 201, downloads.photo_as_dict(photo)
+            return Status(201, downloads.photo_as_dict(photo))
         case uploads.Duplicate(photo):
-            return 200, downloads.photo_as_dict(photo)
+            return Status(200, downloads.photo_as_dict(photo))
         case uploads.TooMany(detail, retry_after):
             response["Retry-After"] = str(retry_after)
-            return 429, {"detail": detail}
+            return Status(429, {"detail": detail})
         case uploads.Refused(reason, detail):
-            return {"too_large": 413, "disk_full": 507, "image": 422}[reason], {"detail": detail}
+            return Status(REFUSALS[reason], {"detail": detail})
 
 
 @router.get(
@@ -206,7 +216,7 @@ def get_annotated(request: HttpRequest, photo_id: UUID) -> HttpResponseBase:
             _("The photo is %(state)s; ask again when it is done.")
             % {"state": photo.get_status_display()},
         )
-    return private_image(request, photo.annotated)
+    return private_image(request, photo.annotated, may_change=True)
 
 
 @router.delete(
@@ -214,9 +224,9 @@ def get_annotated(request: HttpRequest, photo_id: UUID) -> HttpResponseBase:
     response={204: None, frozenset({401, 403, 404}): ErrorOut},
     summary="Delete a photo for good",
 )
-def delete_photo(request: HttpRequest, photo_id: UUID) -> tuple[int, None]:
+def delete_photo(request: HttpRequest, photo_id: UUID) -> Status[None]:
     deletion.purge(_photos(request).filter(pk=_photo(request, photo_id).pk))
-    return 204, None
+    return Status(204, None)
 
 
 api.add_router("", router)
@@ -233,13 +243,20 @@ def _photos(request: HttpRequest) -> Any:
 
 
 def _photo(request: HttpRequest, photo_id: UUID) -> Photo:
-    photo: Photo = get_object_or_404(_photos(request).with_results(), pk=photo_id)
+    photo: Photo | None = _photos(request).with_results().filter(pk=photo_id).first()
+    if photo is None:
+        raise HttpError(404, _("There is no such photo among yours."))
     return photo
 
 
 @api.exception_handler(ValidationError)
 def say_what_was_expected(request: HttpRequest, error: ValidationError) -> HttpResponse:
     """422 as a sentence, not as a parser's tree."""
+    if endless := request.META.get(ENDLESS):
+        refused = uploads.too_large(endless)
+        return api.create_response(
+            request, {"detail": refused.detail}, status=REFUSALS[refused.reason]
+        )
     places = [".".join(str(part) for part in e["loc"][1:]) for e in error.errors]
     if any(place.split(".")[-1] == "image" for place in places):
         detail = _("Send one image file as the multipart/form-data field “image”.")
@@ -247,6 +264,11 @@ def say_what_was_expected(request: HttpRequest, error: ValidationError) -> HttpR
         problems = zip(places, error.errors, strict=True)
         detail = "; ".join(f"{place}: {e['msg']}" for place, e in problems) + "."
     return api.create_response(request, {"detail": detail}, status=422)
+
+
+@api.exception_handler(Http404)
+def say_what_is_missing(request: HttpRequest, error: Http404) -> HttpResponse:
+    return api.create_response(request, {"detail": str(error)}, status=404)
 
 
 def docs(request: HttpRequest) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""Forms of the pages, and what their fields accept."""
+"""Forms of the pages and of the admin, and what their fields accept."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from django.contrib.auth.forms import BaseUserCreationForm
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from recognizer.models import EMOTION_CHOICES, User
+from recognizer.models import EMOTION_CHOICES, Review, User
 from recognizer.services.gallery import Filters
 
 
@@ -65,3 +65,20 @@ class SignUpForm(BaseUserCreationForm[User]):
 
 class TokenForm(forms.Form):
     name = forms.CharField(label=_("Name"), max_length=100)
+
+
+class ReviewForm(forms.ModelForm[Review]):
+    """A reviewer's verdict in the admin."""
+
+    class Meta:
+        model = Review
+        fields = ("verdict", "emotion")
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        correcting = cleaned.get("verdict") == Review.Verdict.CORRECT
+        if correcting and not cleaned.get("emotion"):
+            raise ValidationError(_("Choose the emotion that the prediction is corrected to."))
+        if not correcting and cleaned.get("emotion"):
+            raise ValidationError(_("Only “correct to” takes an emotion. Clear it."))
+        return cleaned

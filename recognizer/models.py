@@ -29,6 +29,16 @@ class PhotoQuerySet(models.QuerySet["Photo"]):
         """All but the deleted ones, which wait a moment for an undo before they are purged."""
         return self.filter(deleted_at=None)
 
+    def claimed_as(self, photo: "Photo") -> "PhotoQuerySet":
+        """The photo while it is claimed as it was when `photo` was read: by the same worker."""
+        # The attempts alone start again when a photo is queued anew.
+        return self.filter(
+            pk=photo.pk,
+            status=Photo.Status.PROCESSING,
+            attempts=photo.attempts,
+            claimed_at=photo.claimed_at,
+        )
+
     def with_results(self) -> "PhotoQuerySet":
         """With faces and their current predictions, in two queries however many photos."""
         faces = Face.objects.with_current().order_by("number")

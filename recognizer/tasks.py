@@ -1,5 +1,6 @@
 """What the queue can ask for; each task is a door to one service."""
 
+import signal
 from uuid import UUID
 
 from celery import shared_task
@@ -29,9 +30,12 @@ def clean_up() -> None:
 
 
 @worker_process_init.connect
-def load_model(**_: object) -> None:
+def get_ready(**_: object) -> None:
     """Load before the first photo comes; after the fork, because sessions have threads."""
-    model_versions.recognizer()
+    # honcho signals the whole process group; the main process lets its children finish their
+    # photo, so they must not die of the signal themselves.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    model_versions.warm_up()
 
 
 @worker_ready.connect

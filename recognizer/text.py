@@ -2,6 +2,8 @@
 
 from django.utils.translation import gettext_lazy as _
 
+SITE_NAME = "WebEmotion"
+
 EMOTION_NAMES = {
     "anger": _("anger"),
     "contempt": _("contempt"),

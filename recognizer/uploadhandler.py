@@ -7,6 +7,7 @@ from django.core.files.uploadhandler import FileUploadHandler, StopUpload
 
 # Read on that far for the sake of a proper answer; beyond it, hang up.
 PATIENCE = 4
+ENDLESS = "webemotion.endless_upload"
 
 
 class SizeLimitUploadHandler(FileUploadHandler):
@@ -20,6 +21,9 @@ class SizeLimitUploadHandler(FileUploadHandler):
         over = self.received > settings.MAX_UPLOAD_BYTES
         self.received += len(raw_data)
         if self.received > PATIENCE * settings.MAX_UPLOAD_BYTES:
+            # Django forgets a file that was broken off; its name is kept for the answer.
+            assert self.request is not None
+            self.request.META[ENDLESS] = self.file_name
             raise StopUpload(connection_reset=True)
         return None if over else raw_data
 

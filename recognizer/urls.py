@@ -3,6 +3,7 @@
 from django.contrib.auth import views as auth
 from django.urls import path
 
+from recognizer.text import SITE_NAME
 from recognizer.views import accounts, downloads, faces, health, media, pages
 
 urlpatterns = [
@@ -31,20 +32,14 @@ urlpatterns = [
     path(
         "sign-in/",
         auth.LoginView.as_view(
-            template_name="accounts/sign_in.html", redirect_authenticated_user=True
+            template_name="accounts/sign_in.html",
+            redirect_authenticated_user=True,
+            extra_context={"site_name": SITE_NAME},  # Django would show the host there.
         ),
         name="sign-in",
     ),
     path("sign-out/", auth.LogoutView.as_view(), name="sign-out"),
-    path(
-        "password-reset/",
-        auth.PasswordResetView.as_view(
-            template_name="accounts/password_reset.html",
-            email_template_name="accounts/password_reset_email.txt",
-            subject_template_name="accounts/password_reset_subject.txt",
-        ),
-        name="password_reset",
-    ),
+    path("password-reset/", accounts.PasswordReset.as_view(), name="password_reset"),
     path(
         "password-reset/sent/",
         auth.PasswordResetDoneView.as_view(template_name="accounts/password_reset_done.html"),

@@ -1,5 +1,6 @@
 """Helpers for settings.py: what has to be found or made before Django can start."""
 
+import logging
 import os
 import secrets
 from pathlib import Path
@@ -40,3 +41,9 @@ def origin(public_url: str) -> tuple[str, str, bool]:
             f'PUBLIC_URL must look like https://faces.example.org, not "{public_url}".'
         )
     return f"{parts.scheme}://{parts.netloc}", parts.hostname, parts.scheme == "https"
+
+
+def is_news(record: logging.LogRecord) -> bool:
+    """Whether a line belongs into the log: "not ready yet" is an answer, not an error."""
+    request = getattr(record, "request", None)
+    return getattr(request, "path", "") != "/readyz"

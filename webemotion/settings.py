@@ -9,7 +9,7 @@ from celery.schedules import crontab
 from django.utils.translation import gettext_lazy as _
 from environs import Env
 
-from webemotion.environment import origin, secret_key
+from webemotion.environment import is_news, origin, secret_key
 
 # Lets `admin.ModelAdmin[Photo]` and the like be written at run time, as type checkers want it.
 django_stubs_ext.monkeypatch()
@@ -170,6 +170,9 @@ SESSION_COOKIE_AGE = int(timedelta(days=GUEST_RETENTION_DAYS).total_seconds())
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+# Whether all of a domain is https, for how long and for good, only its operator can say; and a
+# redirect to https is the proxy's work. So `check --deploy` need not warn of it.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 if PUBLIC_IS_HTTPS:
     SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", 3600)
     if TRUSTED_PROXIES:
@@ -218,7 +221,7 @@ if REDIS_URL:
         "socket_timeout": 30,
     }
 else:
-    CELERY_BROKER_URL = "filesystem://"
+    CELERY_BROKER_URL = "filesystem://localhost"
     _queue = DATA_DIR / "queue"
     for _folder in ("messages", "control"):
         (_queue / _folder).mkdir(parents=True, exist_ok=True)
@@ -234,11 +237,17 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "filters": {
+        "news": {"()": "django.utils.log.CallbackFilter", "callback": is_news},
+    },
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["news"]}
+    },
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
     "loggers": {
         "django.server": {"level": "WARNING"},
-        # A file-system broker has no host, and kombu says so at every connection.
-        "kombu.connection": {"level": "ERROR"},
+        # What TensorFlow and its exporter tell while training helps nobody.
+        "absl": {"level": "WARNING"},
+        "tf2onnx": {"level": "WARNING"},
     },
 }

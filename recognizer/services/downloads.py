@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import PurePosixPath
@@ -129,24 +130,24 @@ def as_zip(photos: Iterable[Photo]) -> Iterator[bytes]:
     archive = ZipStream(sized=False)  # JPEGs are packed already, so they are only stored.
     taken: set[str] = set()
     for photo in photos:
-        if photo.annotated:
-            archive.add(_chunks(photo), unique_name(jpeg_name(photo.name), taken))
+        if not photo.annotated:
+            continue
+        try:
+            file = photo.annotated.open("rb")
+        except FileNotFoundError:
+            continue  # Deleted or recognised anew while the ZIP was on its way.
+        with file:
+            archive.add(file.chunks(), unique_name(jpeg_name(photo.name), taken))
             yield from archive.all_files()
     yield from archive.finalize()
 
 
-def _chunks(photo: Photo) -> Iterator[bytes]:
-    try:
-        with photo.annotated.open("rb") as file:
-            yield from file.chunks()
-    except FileNotFoundError:
-        # Deleted or recognised anew while the ZIP was on its way: leave an empty entry.
-        return
-
-
 def jpeg_name(name: str) -> str:
-    """The name under which a photo's annotated image is saved."""
-    return f"{PurePosixPath(name).stem or 'photo'}-annotated.jpg"
+    """The name under which a photo's annotated image is saved, on any system."""
+    stem = re.sub(r'[<>:"/\\|?*]', "_", PurePosixPath(name).stem)
+    # Most file systems allow 255 bytes; some are left for a number and what follows.
+    stem = stem.encode()[:200].decode(errors="ignore").strip(". ")
+    return f"{stem or 'photo'}-annotated.jpg"
 
 
 def unique_name(name: str, taken: set[str]) -> str:

@@ -34,7 +34,7 @@ class FaceView:
 
 def views_of(photo: Photo) -> list[FaceView]:
     """The photo's faces, the largest first; two or three queries however many."""
-    rows = photo.faces.select_related("current__model_version").order_by("number")
+    rows = photo.faces.with_current().order_by("number")
     faces = [face for face in rows if face.current]
     verdicts = _own_verdicts(face.current_id for face in faces)
     return [_view(face, verdicts.get(face.current_id)) for face in faces]

@@ -13,6 +13,14 @@ def remove(files: Iterable[FieldFile]) -> None:
             file.storage.delete(file.name)
 
 
+def size(file: FieldFile) -> int:
+    """How many bytes are stored; 0 when the file is missing."""
+    try:
+        return file.size
+    except FileNotFoundError:
+        return 0
+
+
 @contextmanager
 def removed_on_failure() -> Iterator[list[FieldFile]]:
     """A list to note written files in; when the block fails, they are deleted."""

@@ -1,12 +1,15 @@
 """The model that recognises, loaded once per process, and its row."""
 
+import hashlib
+import json
 from functools import lru_cache
 
 from django.conf import settings
 from django.db import transaction
 
 from recognizer.models import ModelVersion
-from recognizer.vision import Recognizer
+from recognizer.services import examples
+from recognizer.vision import Recognizer, images
 from recognizer.vision.classification import OnnxClassifier, load_model
 from recognizer.vision.detection import MTCNN
 
@@ -19,16 +22,25 @@ def classifier() -> OnnxClassifier:
 
 @lru_cache(maxsize=1)
 def recognizer() -> Recognizer:
-    """The site's recogniser. Slow the first time, so a worker calls it before its first photo."""
+    """The site's recogniser; its networks are loaded by the first photo."""
     detector = MTCNN(min_face=settings.MIN_FACE or None, threads=settings.RECOGNITION_THREADS)
     return Recognizer(detector=detector, classifier=classifier())
+
+
+def warm_up() -> None:
+    """Load every network now, by reading a photo that has a face, so that no person waits."""
+    example = images.decode(examples.read())
+    assert isinstance(example, images.Decoded)
+    recognizer().recognize(example.image)
 
 
 @transaction.atomic
 def current() -> ModelVersion:
     """The row of the site's model, made when it is first used."""
-    card = classifier().card
+    card = classifier().card.as_dict()
+    # Not of the weights alone: another temperature or threshold gives other predictions.
+    digest = hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()
     version, _ = ModelVersion.objects.get_or_create(
-        sha256=card.weights.sha256, defaults={"name": card.name, "card": card.as_dict()}
+        sha256=digest, defaults={"name": card["name"], "card": card}
     )
     return version

@@ -2,10 +2,11 @@
 
 import secrets
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Network, ip_address
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
@@ -13,6 +14,8 @@ from django.utils.crypto import salted_hmac
 from recognizer.models import Photo, PhotoQuerySet, User
 
 GUEST_KEY = "guest"
+SEEN_KEY = "guest_seen"
+ONE_DAY = 24 * 60 * 60  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,12 @@ def of_or_new_guest(request: HttpRequest) -> Owner:
     if owner is None:
         owner = Owner(guest=secrets.token_urlsafe(24))
         request.session[GUEST_KEY] = owner.guest
-    request.session.set_expiry(settings.SESSION_COOKIE_AGE)
+    # Once a day, and for a day longer: saving a session with each of many uploads at once would
+    # fail those that are still under way when their guest signs in.
+    today = timezone.now().date().isoformat()
+    if request.session.get(SEEN_KEY) != today:
+        request.session[SEEN_KEY] = today
+        request.session.set_expiry(settings.SESSION_COOKIE_AGE + ONE_DAY)
     return owner
 
 
@@ -75,16 +83,34 @@ def can_review(user: User | AnonymousUser) -> bool:
     return user.is_active and user.has_perm("recognizer.review")
 
 
-@transaction.atomic
 def adopt(user_id: int, guest: str) -> int:
     """Give a guest's photos to the user who has just signed in; how many were given.
 
-    A photo that the user already has stays where it is, and the guest's copy goes.
+    A photo that the user already has stays where it is, and the guest's copy goes. One that was
+    deleted can still be brought back by its new owner.
     """
+    try:
+        return _adopt(user_id, guest)
+    except IntegrityError:
+        # The user sent the same bytes at this very moment; now they are seen.
+        return _adopt(user_id, guest)
+
+
+@transaction.atomic
+def _adopt(user_id: int, guest: str) -> int:
     mine = Photo.objects.live().filter(user_id=user_id).values("sha256")
-    theirs = Photo.objects.live().filter(user=None, guest=guest)
-    theirs.filter(sha256__in=mine).update(deleted_at=timezone.now())
-    return theirs.exclude(sha256__in=mine).update(user_id=user_id, guest="")
+    theirs = Photo.objects.filter(user=None, guest=guest)
+    doubled = theirs.live().filter(sha256__in=mine).update(deleted_at=timezone.now())
+    return theirs.update(user_id=user_id, guest="") - doubled
+
+
+def adopt_latecomers(request: HttpRequest) -> None:
+    """Give a user the photos whose upload, as a guest, ended only after signing in."""
+    guest = request.session.get(GUEST_KEY, "")
+    if not guest or not request.user.is_authenticated:
+        return
+    if Photo.objects.filter(user=None, guest=guest).exists():
+        adopt(request.user.pk, guest)
 
 
 def address(request: HttpRequest) -> str:
@@ -93,4 +119,16 @@ def address(request: HttpRequest) -> str:
     trusted = settings.TRUSTED_PROXIES
     # Each trusted proxy appends the address it saw, so only the last ones can be believed.
     real = hops[-trusted].strip() if 0 < trusted <= len(hops) else ""
-    return salted_hmac("address", real or request.META.get("REMOTE_ADDR", "")).hexdigest()[:40]
+    client = _network(real or request.META.get("REMOTE_ADDR", ""))
+    return salted_hmac("address", client).hexdigest()[:40]
+
+
+def _network(address: str) -> str:
+    """The /64 of an IPv6 address: a household has 2^64 addresses, and they are one client."""
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(ip, IPv4Address):
+        return address
+    return str(ip.ipv4_mapped or IPv6Network((int(ip), 64), strict=False))

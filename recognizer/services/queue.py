@@ -14,7 +14,8 @@ RECOGNIZE_PHOTO = "recognizer.tasks.recognize_photo"
 
 def send_on_commit(photo_id: UUID) -> None:
     """Ask for a photo to be recognised once its row can be seen by a worker."""
-    transaction.on_commit(lambda: send(photo_id))
+    # Robust: the row is there by then, so whatever the broker does must not look like a failure.
+    transaction.on_commit(lambda: send(photo_id), robust=True)
 
 
 def send(photo_id: UUID) -> None:

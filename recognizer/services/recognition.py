@@ -43,6 +43,7 @@ def recognize(photo_id: UUID) -> None:
 def queue_again(photo_ids: Iterable[UUID]) -> int:
     """Recognise finished photos anew, with a fresh count of attempts; how many were queued."""
     queued = 0
+    now = timezone.now()
     for photo_id in photo_ids:
         with transaction.atomic():
             changed = (
@@ -53,7 +54,8 @@ def queue_again(photo_ids: Iterable[UUID]) -> int:
                     attempts=0,
                     error="",
                     claimed_at=None,
-                    queued_at=timezone.now(),
+                    queued_at=now,
+                    sent_at=now,
                 )
             )
             if changed:
@@ -65,14 +67,14 @@ def queue_again(photo_ids: Iterable[UUID]) -> int:
 def sweep() -> int:
     """Bring back what a dead worker or a flushed broker left behind; how many photos were."""
     stale = timezone.now() - timedelta(seconds=settings.STALE_AFTER)
-    waiting = Photo.objects.live().filter(status=Photo.Status.QUEUED, queued_at__lt=stale)
+    waiting = Photo.objects.live().filter(status=Photo.Status.QUEUED, sent_at__lt=stale)
     claimed = Photo.objects.live().filter(status=Photo.Status.PROCESSING, claimed_at__lt=stale)
-    photos = [*claimed.order_by("claimed_at")[:1000], *waiting.order_by("queued_at")[:1000]]
+    photos = [*claimed.order_by("claimed_at")[:1000], *waiting.order_by("sent_at")[:1000]]
     for photo in photos:
         if photo.status == Photo.Status.PROCESSING:
             logger.warning("Photo %s was claimed and never finished.", photo.pk)
             _let_go(photo)
-        elif waiting.filter(pk=photo.pk).update(queued_at=timezone.now()):
+        elif waiting.filter(pk=photo.pk).update(sent_at=timezone.now()):
             queue.send(photo.pk)
     return len(photos)
 
@@ -87,15 +89,13 @@ def _claim(photo_id: UUID) -> Photo | None:
             claimed_at=timezone.now(),
         )
     )
-    return Photo.objects.get(pk=photo_id) if claimed else None
+    # Nothing, too, when it was erased in between.
+    return Photo.objects.filter(pk=photo_id).first() if claimed else None
 
 
 def _let_go(photo: Photo) -> None:
     """Queue a claimed photo again, or call it failed after the last attempt."""
-    # `attempts` names the claim: if another worker has claimed the photo since, leave it alone.
-    mine = Photo.objects.filter(
-        pk=photo.pk, status=Photo.Status.PROCESSING, attempts=photo.attempts
-    )
+    mine = Photo.objects.claimed_as(photo)
     now = timezone.now()
     if photo.attempts >= settings.MAX_ATTEMPTS:
         error = _(
@@ -103,7 +103,7 @@ def _let_go(photo: Photo) -> None:
             "format."
         ) % {"n": photo.attempts}
         mine.update(status=Photo.Status.FAILED, error=error, finished_at=now)
-    elif mine.update(status=Photo.Status.QUEUED, claimed_at=None, queued_at=now):
+    elif mine.update(status=Photo.Status.QUEUED, claimed_at=None, queued_at=now, sent_at=now):
         queue.send(photo.pk)
 
 

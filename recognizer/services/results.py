@@ -1,11 +1,10 @@
 """Save what was recognised: once, in one transaction, without losing what people reviewed."""
 
-from functools import partial
-
 import numpy as np
 from django.core.files.base import ContentFile
 from django.db import transaction
 from django.db.models import F
+from django.db.models.functions import Greatest
 from django.utils import timezone
 from numpy.typing import NDArray
 
@@ -53,22 +52,18 @@ def save(
 def _existing_annotated(photo: Photo) -> tuple[str, int] | None:
     """Name and size of the annotated image that a new one will replace."""
     file = photo.annotated
-    if not file.name or not file.storage.exists(file.name):
-        return None
-    return file.name, file.size
+    return (file.name, files.size(file)) if file.name else None
 
 
 def _finish(photo: Photo, new_bytes: int) -> bool:
-    """Mark the photo done if the claim, which `attempts` names, is still ours."""
+    """Mark the photo done if the claim is still ours."""
     return bool(
-        Photo.objects.filter(
-            pk=photo.pk, status=Photo.Status.PROCESSING, attempts=photo.attempts
-        ).update(
+        Photo.objects.claimed_as(photo).update(
             status=Photo.Status.DONE,
             error="",
             finished_at=timezone.now(),
             annotated=photo.annotated.name,
-            stored_bytes=F("stored_bytes") + new_bytes,
+            stored_bytes=_changed_by(new_bytes),
         )
     )
 
@@ -106,7 +101,10 @@ def _save_faces(
     photo: Photo, faces: list[Face], result: Recognition, version: ModelVersion
 ) -> None:
     for face, recognized in zip(faces, result.faces, strict=True):
-        face.save()
+        if face.pk:
+            face.save(update_fields=["number"])
+        else:
+            face.save()
         face.current, _ = Prediction.objects.get_or_create(
             face=face,
             model_version=version,
@@ -119,14 +117,26 @@ def _save_faces(
             },
         )
         face.save(update_fields=["current"])
-    gone = photo.faces.exclude(pk__in=[face.pk for face in faces])
+    _remove_unreviewed(photo, kept=faces)
+
+
+def _remove_unreviewed(photo: Photo, kept: list[Face]) -> None:
+    """Remove the faces that are not found any more, but never one that somebody reviewed."""
+    gone = photo.faces.exclude(pk__in=[face.pk for face in kept])
+    # Locked: a review that is being written is either seen below or comes too late to be lost.
+    list(Prediction.objects.select_for_update().filter(face__in=gone).values_list("pk"))
     reviewed = Review.objects.filter(prediction__face__photo=photo).values("prediction__face")
-    for number, face in enumerate(gone.filter(pk__in=reviewed), start=len(faces) + 1):
+    for number, face in enumerate(gone.filter(pk__in=reviewed), start=len(kept) + 1):
         Face.objects.filter(pk=face.pk).update(number=number)
     for face in gone.exclude(pk__in=reviewed):
-        crop = face.crop
+        freed = files.size(face.crop)
+        Photo.objects.filter(pk=photo.pk).update(stored_bytes=_changed_by(-freed))
         face.delete()
-        transaction.on_commit(partial(files.remove, [crop]))
+
+
+def _changed_by(difference: int) -> Greatest:
+    """`stored_bytes` with so many more or fewer; a count that is off must not cost the result."""
+    return Greatest(F("stored_bytes") + difference, 0)
 
 
 def _crop(image: NDArray[np.uint8], face: RecognizedFace) -> NDArray[np.uint8]:

@@ -5,11 +5,11 @@ import re
 import threading
 import unicodedata
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Literal
 
 from django.conf import settings
-from django.core.files.base import ContentFile
-from django.core.files.uploadedfile import UploadedFile
+from django.core.files.base import ContentFile, File
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -21,6 +21,7 @@ from recognizer.vision import images
 
 DISPLAY_SIDE = 2048
 THUMBNAIL_SIDE = 480
+NAME_LENGTH = 200  # As Photo.name holds.
 
 # A 50-megapixel photo takes 150 MB while it is decoded: one at a time per process.
 _decoding = threading.Lock()
@@ -57,8 +58,8 @@ class TooMany:
 Outcome = Accepted | Duplicate | Refused | TooMany
 
 
-def receive(owner: Owner, address: str, file: UploadedFile[bytes]) -> Outcome:
-    """Store one uploaded file as a photo of the owner and queue it.
+def receive(owner: Owner, address: str, file: File[bytes]) -> Outcome:
+    """Store one file as a photo of the owner and queue it.
 
     Args:
         owner: whose it becomes.
@@ -67,12 +68,7 @@ def receive(owner: Owner, address: str, file: UploadedFile[bytes]) -> Outcome:
     """
     name = clean_name(file.name or "")
     if (file.size or 0) > settings.MAX_UPLOAD_BYTES:
-        limit = settings.MAX_UPLOAD_BYTES // 2**20
-        return Refused(
-            "too_large",
-            _("“%(name)s” is larger than %(limit)d MB. Send a smaller copy of it.")
-            % {"name": name, "limit": limit},
-        )
+        return too_large(name)
     wait = quotas.seconds_to_wait(owner, address)
     if wait:
         return TooMany(
@@ -84,12 +80,21 @@ def receive(owner: Owner, address: str, file: UploadedFile[bytes]) -> Outcome:
             % {"name": name, "n": -(-wait // 60)},
             wait,
         )
-    data = file.read()
-    return receive_bytes(owner, name, data)
+    return receive_bytes(owner, name, file.read())
+
+
+def too_large(name: str) -> Refused:
+    """The answer to a file that is larger than it may be, however much of it came."""
+    limit = settings.MAX_UPLOAD_BYTES // 2**20
+    return Refused(
+        "too_large",
+        _("“%(name)s” is larger than %(limit)d MB. Send a smaller copy of it.")
+        % {"name": clean_name(name), "limit": limit},
+    )
 
 
 def receive_bytes(owner: Owner, name: str, data: bytes) -> Accepted | Duplicate | Refused:
-    """`receive` without the limits on size and number, for images of our own."""
+    """`receive` without the limits on size and number."""
     sha256 = hashlib.sha256(data).hexdigest()
     known = _existing(owner, sha256)
     if known:
@@ -114,23 +119,25 @@ def receive_bytes(owner: Owner, name: str, data: bytes) -> Accepted | Duplicate 
             )
             % {"name": name},
         )
-    photo.original.save("original", ContentFile(data), save=False)
-    photo.display.save("display.jpg", ContentFile(display), save=False)
-    photo.thumbnail.save("thumbnail.jpg", ContentFile(thumbnail), save=False)
-    return _store(owner, photo)
+    return _store(owner, photo, {"original": data, "display": display, "thumbnail": thumbnail})
 
 
 def clean_name(name: str) -> str:
     """A file name that is safe to show and to put into a ZIP: one line, no folders, not empty."""
     name = re.split(r"[\\/]", unicodedata.normalize("NFC", name))[-1]
     # Control and format characters (Cc, Cf, line separators) can reorder or break the text.
-    visible = (c if unicodedata.category(c)[0] not in "CZ" or c == "‍" else " " for c in name)
+    # The zero-width joiner stays: it holds emoji together.
+    kept = (c == "\u200d" or unicodedata.category(c)[0] not in "CZ" for c in name)
+    visible = (c if keep else " " for c, keep in zip(name, kept, strict=True))
     name = " ".join("".join(visible).split()).strip(". ")
-    return name[:200] or _("photo")
+    if len(name) > NAME_LENGTH:
+        ending = PurePosixPath(name).suffix[-10:]
+        name = name[: NAME_LENGTH - len(ending)] + ending
+    return name or _("photo")
 
 
 def _existing(owner: Owner, sha256: str) -> Duplicate | None:
-    photo = owner.photos().filter(sha256=sha256).first()
+    photo = owner.photos().with_results().filter(sha256=sha256).first()
     if photo is None:
         return None
     if photo.status == Photo.Status.FAILED:
@@ -139,14 +146,19 @@ def _existing(owner: Owner, sha256: str) -> Duplicate | None:
     return Duplicate(photo)
 
 
-def _store(owner: Owner, photo: Photo) -> Accepted | Duplicate:
+def _store(owner: Owner, photo: Photo, contents: dict[str, bytes]) -> Accepted | Duplicate:
     try:
-        with transaction.atomic():
-            photo.save(force_insert=True)
-            queue.send_on_commit(photo.pk)
+        with files.removed_on_failure() as written:
+            for kind, content in contents.items():
+                file = getattr(photo, kind)
+                name = kind if kind == "original" else f"{kind}.jpg"
+                file.save(name, ContentFile(content), save=False)
+                written.append(file)
+            with transaction.atomic():
+                photo.save(force_insert=True)
+                queue.send_on_commit(photo.pk)
     except IntegrityError:
         # The same bytes came twice at once and the other request was first.
-        files.remove(photo.files)
         known = _existing(owner, photo.sha256)
         if known is None:
             raise

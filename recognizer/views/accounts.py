@@ -1,11 +1,18 @@
 """Accounts: opening one, its API tokens, and erasing everything."""
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+from urllib.parse import urlsplit
+
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login
-from django.contrib.auth.decorators import login_required
+from django.contrib.auth.forms import PasswordResetForm
+from django.contrib.auth.views import PasswordResetView, redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
@@ -13,6 +20,7 @@ from django.views.decorators.http import require_POST
 
 from recognizer.forms import SignUpForm, TokenForm
 from recognizer.services import deletion, owners, tokens
+from recognizer.text import SITE_NAME
 
 
 @never_cache
@@ -34,8 +42,35 @@ def account(request: HttpRequest) -> HttpResponse:
     return _account_page(request)
 
 
+class PasswordReset(PasswordResetView):
+    """Sends the mail; its link leads to PUBLIC_URL, whatever name the request came by."""
+
+    template_name = "accounts/password_reset.html"
+    email_template_name = "accounts/password_reset_email.txt"
+    subject_template_name = "accounts/password_reset_subject.txt"
+
+    def form_valid(self, form: PasswordResetForm) -> HttpResponse:
+        self.extra_email_context = {"site_name": SITE_NAME}
+        if settings.PUBLIC_URL:
+            parts = urlsplit(settings.PUBLIC_ORIGIN)
+            self.extra_email_context |= {"protocol": parts.scheme, "domain": parts.netloc}
+        return super().form_valid(form)
+
+
+def signed_in(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """For what only a form of the account page sends: sign in, and be back at that page."""
+
+    @wraps(view)
+    def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not request.user.is_authenticated:
+            return redirect_to_login(reverse("account"))
+        return view(request, *args, **kwargs)
+
+    return wrapper
+
+
 @require_POST
-@login_required
+@signed_in
 @never_cache
 def token_create(request: HttpRequest) -> HttpResponse:
     form = TokenForm(request.POST)
@@ -49,7 +84,7 @@ def token_create(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@login_required
+@signed_in
 def token_revoke(request: HttpRequest, token_id: int) -> HttpResponse:
     assert request.user.is_authenticated
     if tokens.revoke(request.user, token_id):

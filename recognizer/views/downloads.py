@@ -9,7 +9,7 @@ from django.views.decorators.http import require_http_methods
 from recognizer.forms import FilterForm
 from recognizer.models import Photo
 from recognizer.services import downloads, gallery, owners
-from recognizer.views.pages import ids_of
+from recognizer.views.pages import ids_of, named_in
 
 Writer = Callable[[Iterable[Photo]], Iterator[str] | Iterator[bytes]]
 
@@ -42,9 +42,8 @@ def _answer(
 def _chosen(request: HttpRequest) -> Iterator[Photo]:
     """The photos named by `id`, or all that match the history's filters; a few at a time."""
     photos = owners.photos_of(request)
-    ids = ids_of(request)
-    if ids:
-        photos = photos.filter(pk__in=ids)
+    if named_in(request):
+        photos = photos.filter(pk__in=ids_of(request))
     else:
         photos = gallery.matching(photos, FilterForm(request.GET).filters())
     return photos.with_results().iterator(chunk_size=100)

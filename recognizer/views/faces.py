@@ -12,7 +12,7 @@ from recognizer.services import faces, owners, reviews
 def face_verdict(request: HttpRequest, face_id: int) -> HttpResponse:
     """Record what the owner says of a face."""
     face = get_object_or_404(
-        Face.objects.select_related("photo", "current__model_version"),
+        Face.objects.with_current().select_related("photo"),
         pk=face_id,
         current__isnull=False,
         photo__in=owners.photos_of(request),

@@ -31,7 +31,7 @@ def photo_image(request: HttpRequest, photo_id: UUID, kind: str) -> HttpResponse
     if not file:
         raise Http404(_("This photo has no annotated image yet."))
     name = downloads.jpeg_name(photo.name) if "download" in request.GET else ""
-    return private_image(request, file, name)
+    return private_image(request, file, name, may_change=kind == "annotated")
 
 
 @require_safe
@@ -40,10 +40,15 @@ def face_crop(request: HttpRequest, face_id: int) -> HttpResponseBase:
     return private_image(request, face.crop)
 
 
-def private_image(request: HttpRequest, file: FieldFile, download_as: str = "") -> HttpResponseBase:
-    """Answer with a stored JPEG that no shared cache may keep."""
+def private_image(
+    request: HttpRequest, file: FieldFile, download_as: str = "", may_change: bool = False
+) -> HttpResponseBase:
+    """Answer with a stored JPEG that no shared cache may keep.
+
+    The annotated image `may_change`: recognising again draws anew under the same address.
+    """
     # A stored file never changes and its name is random, so the name tells versions apart.
-    etag = f'"{PurePosixPath(file.name or "").parent.name}"'
+    etag = f'"{PurePosixPath(file.name or "").stem}"'
     response: HttpResponseBase = HttpResponseNotModified()
     if request.headers.get("If-None-Match") != etag:
         try:
@@ -57,7 +62,7 @@ def private_image(request: HttpRequest, file: FieldFile, download_as: str = "") 
             filename=download_as or "image.jpg",
         )
     response["ETag"] = etag
-    response["Cache-Control"] = "private, max-age=3600"
+    response["Cache-Control"] = f"private, {'no-cache' if may_change else 'max-age=3600'}"
     response["X-Content-Type-Options"] = "nosniff"
     return response
 

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
+from django.core.files.base import ContentFile
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -12,7 +13,7 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from recognizer.forms import FilterForm
-from recognizer.models import EMOTION_CHOICES
+from recognizer.models import EMOTION_CHOICES, Photo
 from recognizer.services import (
     deletion,
     examples,
@@ -23,6 +24,7 @@ from recognizer.services import (
     recognition,
     uploads,
 )
+from recognizer.uploadhandler import ENDLESS
 from recognizer.vision.images import MAX_PIXELS
 
 RECENT = 12
@@ -33,6 +35,7 @@ def upload(request: HttpRequest) -> HttpResponse:
     """The first page. Its form works without JavaScript too, one answer for all files."""
     if request.method == "POST":
         return _upload_by_form(request)
+    owners.adopt_latecomers(request)
     photos = owners.photos_of(request)
     recent = list(photos.with_results()[:RECENT])
     faces.set_queue_places(recent)
@@ -53,8 +56,11 @@ def upload(request: HttpRequest) -> HttpResponse:
 
 def _upload_by_form(request: HttpRequest) -> HttpResponse:
     files = request.FILES.getlist("image")
-    if not files:
+    if endless := request.META.get(ENDLESS):
+        messages.error(request, uploads.too_large(endless).detail)
+    elif not files:
         messages.error(request, _("Choose at least one photo first."))
+    if not files:
         return redirect("upload")
     owner = owners.of_or_new_guest(request)
     taken = 0
@@ -73,8 +79,9 @@ def _upload_by_form(request: HttpRequest) -> HttpResponse:
 @require_POST
 def example(request: HttpRequest) -> HttpResponse:
     """Put the example photo among the owner's and show it."""
-    outcome = uploads.receive_bytes(owners.of_or_new_guest(request), examples.NAME, examples.read())
-    if isinstance(outcome, uploads.Refused):
+    file = ContentFile(examples.read(), examples.NAME)
+    outcome = uploads.receive(owners.of_or_new_guest(request), owners.address(request), file)
+    if isinstance(outcome, uploads.Refused | uploads.TooMany):
         messages.error(request, outcome.detail)
         return redirect("upload")
     return redirect("photo", outcome.photo.pk)
@@ -84,6 +91,7 @@ def example(request: HttpRequest) -> HttpResponse:
 @ensure_csrf_cookie
 def history(request: HttpRequest) -> HttpResponse:
     form = FilterForm(request.GET)
+    owners.adopt_latecomers(request)
     mine = owners.photos_of(request)
     photos = gallery.matching(mine, form.filters())
     try:
@@ -146,7 +154,9 @@ def photo_cards(request: HttpRequest) -> HttpResponse:
 @require_POST
 def photo_retry(request: HttpRequest, photo_id: UUID) -> HttpResponse:
     photo = get_object_or_404(owners.photos_of(request).with_results(), pk=photo_id)
-    recognition.queue_again([photo.pk])
+    # Only what failed: anything else would be work for nothing, as often as one likes.
+    if photo.status == Photo.Status.FAILED:
+        recognition.queue_again([photo.pk])
     if "HX-Request" in request.headers:
         photo.refresh_from_db()
         return render(request, "partials/photo_card.html", {"photo": photo})
@@ -183,11 +193,15 @@ def about(request: HttpRequest) -> HttpResponse:
     return render(request, "about.html", context)
 
 
+def named_in(request: HttpRequest) -> list[str]:
+    """The field `id` as it was sent."""
+    return (request.POST if request.method == "POST" else request.GET).getlist("id")
+
+
 def ids_of(request: HttpRequest) -> list[UUID]:
     """The photos that a request names, in the field `id`; what is no id names nothing."""
-    named = (request.POST if request.method == "POST" else request.GET).getlist("id")
     found = []
-    for text in named:
+    for text in named_in(request):
         try:
             found.append(UUID(text))
         except ValueError:
