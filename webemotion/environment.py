@@ -3,6 +3,7 @@
 import logging
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,18 +13,8 @@ from django.core.exceptions import ImproperlyConfigured
 def secret_key(path: Path) -> str:
     """The key kept in `path`, made once; only its owner may read it (mode 0600)."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        # O_EXCL: when web and worker start together, exactly one of them makes the key.
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return _read_key(path)
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        key = secrets.token_urlsafe(50)
-        file.write(key)
-    return key
-
-
-def _read_key(path: Path) -> str:
+    if not path.exists():
+        _make_key(path)
     key = path.read_text(encoding="ascii").strip()
     if len(key) < 50:
         raise ImproperlyConfigured(
@@ -31,6 +22,19 @@ def _read_key(path: Path) -> str:
             "new one made (everyone is signed out), or set SECRET_KEY."
         )
     return key
+
+
+def _make_key(path: Path) -> None:
+    """Written aside, then linked: who finds the file finds a whole key, and the first one wins."""
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(50))
+        with suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        draft.unlink()
 
 
 def origin(public_url: str) -> tuple[str, str, bool]:

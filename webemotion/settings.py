@@ -157,7 +157,10 @@ FILE_UPLOAD_HANDLERS = [
     "django.core.files.uploadhandler.MemoryFileUploadHandler",
     "django.core.files.uploadhandler.TemporaryFileUploadHandler",
 ]
-DATA_UPLOAD_MAX_NUMBER_FILES = 200
+# A form without scripts sends its files in one request, and each may have MAX_UPLOAD_BYTES.
+DATA_UPLOAD_MAX_NUMBER_FILES = 100
+# Every selected photo of the history is a field.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
 
 # --- Security --------------------------------------------------------------------------------
 SESSION_COOKIE_SAMESITE = "Lax"
