@@ -134,7 +134,8 @@ export class UploadQueue extends EventTarget {
       },
     });
     item.abort = null;
-    if (outcome.kind !== "cancelled") this.atOnce = AT_ONCE;
+    // Not after a failure: the site may not have been reached, and then there is no session yet.
+    if (outcome.kind === "accepted") this.atOnce = AT_ONCE;
     this.uploading.delete(item);
     this.settle(item, outcome);
     this.changed();
