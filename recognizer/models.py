@@ -2,6 +2,8 @@
 
 import secrets
 import uuid
+from collections import Counter
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any
@@ -49,6 +51,15 @@ class FaceQuerySet(models.QuerySet["Face"]):
     def with_current(self) -> "FaceQuerySet":
         """With the newest predictions and their models' names, but not the models' long cards."""
         return self.select_related("current__model_version").defer("current__model_version__card")
+
+
+@dataclass(frozen=True, slots=True)
+class TileLabel:
+    """Faces of a photo that are called alike."""
+
+    text: str
+    uncertain: bool
+    count: int
 
 
 def photo_path(row: models.Model, name: str) -> str:
@@ -153,6 +164,18 @@ class Photo(models.Model):
     def tile_faces(self) -> list["Face"]:
         """The faces that have a prediction, the largest first."""
         return [face for face in self.faces.all() if face.current]
+
+    @cached_property
+    def tile_labels(self) -> list[TileLabel]:
+        """What a tile says of the faces: uncertain ones first, then the most frequent."""
+        counts = Counter((face.label, face.uncertain) for face in self.tile_faces)
+        labels = [TileLabel(text, uncertain, n) for (text, uncertain), n in counts.items()]
+        return sorted(labels, key=lambda label: (not label.uncertain, -label.count))
+
+    @property
+    def tile_rest(self) -> int:
+        """How many faces the first two of `tile_labels` leave out."""
+        return len(self.tile_faces) - sum(label.count for label in self.tile_labels[:2])
 
     @property
     def faces_found(self) -> int:
@@ -379,9 +402,9 @@ class UploadTally(models.Model):
 
 
 class Heartbeat(models.Model):
-    """When a worker last did something: what /readyz goes by."""
+    """When each worker was last there: what /readyz goes by."""
 
-    name = models.CharField(max_length=40, unique=True)
+    name = models.CharField(max_length=200, unique=True)
     seen = models.DateTimeField()
 
     def __str__(self) -> str:

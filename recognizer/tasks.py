@@ -1,10 +1,12 @@
 """What the queue can ask for; each task is a door to one service."""
 
+import os
 import signal
+from typing import Any
 from uuid import UUID
 
 from celery import shared_task
-from celery.signals import worker_process_init, worker_ready
+from celery.signals import worker_process_init, worker_ready, worker_shutdown
 from django.core.management import call_command
 
 from recognizer.services import deletion, model_versions, quotas, recognition, signs_of_life
@@ -17,7 +19,6 @@ def recognize_photo(photo_id: str) -> None:
 
 @shared_task(name="recognizer.tasks.sweep")
 def sweep() -> None:
-    signs_of_life.worker_seen()
     recognition.sweep()
     deletion.purge_deleted()
 
@@ -26,6 +27,7 @@ def sweep() -> None:
 def clean_up() -> None:
     deletion.purge_expired_guests()
     quotas.forget_old_tallies()
+    signs_of_life.forget_dead_workers()
     call_command("clearsessions")
 
 
@@ -39,6 +41,9 @@ def get_ready(**_: object) -> None:
 
 
 @worker_ready.connect
-def first_sweep(**_: object) -> None:
+def begin(sender: Any, **_: object) -> None:
     """Pick up at once what was waiting, and show that a worker is here."""
     sweep.delay()
+    pulse = signs_of_life.Pulse(f"{sender.hostname} {os.getpid()}"[:200])
+    pulse.start()
+    worker_shutdown.connect(lambda **_: pulse.stop(), weak=False)

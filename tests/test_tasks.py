@@ -58,7 +58,6 @@ def test_a_sweep_brings_back_what_was_lost_and_purges_what_is_over(
     tasks.sweep()
     assert sent == [(queue.RECOGNIZE_PHOTO, [str(lost.pk)])]
     assert Photo.objects.get() == lost
-    assert Heartbeat.objects.exists()
 
 
 def test_cleaning_up_removes_what_is_past_its_time(settings: Settings, db: None) -> None:
@@ -68,11 +67,23 @@ def test_cleaning_up_removes_what_is_past_its_time(settings: Settings, db: None)
     UploadTally.objects.create(who="somebody", hour=now - timedelta(days=1))
     Session.objects.create(session_key="old", session_data="", expire_date=now - timedelta(days=1))
     Session.objects.create(session_key="new", session_data="", expire_date=now + timedelta(days=1))
+    Heartbeat.objects.create(name="killed long ago", seen=now - timedelta(days=2))
     tasks.clean_up()
     assert Photo.objects.get() == fresh
+    assert not Heartbeat.objects.exists()
     assert not UploadTally.objects.exists()
     assert Session.objects.get().session_key == "new"
 
 
 def test_a_worker_may_not_hold_a_photo_longer_than_until_it_is_swept(settings: Settings) -> None:
     assert settings.CELERY_TASK_TIME_LIMIT <= settings.STALE_AFTER
+
+
+def test_a_message_reaches_one_queue_and_sweeps_have_their_own() -> None:
+    queues = current_app.amqp.queues
+    bindings = {(one.exchange.name, one.routing_key) for one in queues.values()}
+    assert len(bindings) == len(queues) == 2
+    routes = current_app.amqp.router
+    assert routes.route({}, queue.RECOGNIZE_PHOTO)["queue"].name == "celery"
+    for task in (tasks.sweep, tasks.clean_up):
+        assert routes.route({}, task.name)["queue"].name == "maintenance"

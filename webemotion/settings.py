@@ -8,6 +8,7 @@ import django_stubs_ext
 from celery.schedules import crontab
 from django.utils.translation import gettext_lazy as _
 from environs import Env
+from kombu import Queue
 
 from webemotion.environment import is_news, origin, secret_key
 
@@ -206,6 +207,15 @@ CELERY_TASK_TIME_LIMIT = STALE_AFTER
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # The row is the truth and the sweeper sends again, so a dead broker must not hold up an upload.
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1}
+# Sweeps have a queue of their own, so that they need not wait behind a thousand photos.
+CELERY_TASK_QUEUES = [
+    Queue("celery", routing_key="celery"),
+    Queue("maintenance", routing_key="maintenance"),
+]
+CELERY_TASK_ROUTES = {
+    "recognizer.tasks.sweep": {"queue": "maintenance"},
+    "recognizer.tasks.clean_up": {"queue": "maintenance"},
+}
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "sweep": {
@@ -249,6 +259,8 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "INFO")},
     "loggers": {
         "django.server": {"level": "WARNING"},
+        # Scanners ask for hosts that are none of ours; they get their 400 and no traceback.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
         # What TensorFlow and its exporter tell while training helps nobody.
         "absl": {"level": "WARNING"},
         "tf2onnx": {"level": "WARNING"},

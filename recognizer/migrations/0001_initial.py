@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
-                ("name", models.CharField(max_length=40, unique=True)),
+                ("name", models.CharField(max_length=200, unique=True)),
                 ("seen", models.DateTimeField()),
             ],
         ),

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
 from recognizer.models import Photo
-from recognizer.services import model_versions, queue, results, signs_of_life
+from recognizer.services import model_versions, queue, results
 from recognizer.vision import images
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,6 @@ def recognize(photo_id: UUID) -> None:
     photo = _claim(photo_id)
     if photo is None:
         return
-    signs_of_life.worker_seen()
     try:
         image = _read_original(photo)
         result = model_versions.recognizer().recognize(image)

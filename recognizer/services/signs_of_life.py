@@ -1,20 +1,64 @@
 """Whether the site could take a photo and recognise it right now."""
 
+import logging
+import threading
+from collections.abc import Callable
 from datetime import timedelta
 
-from django.conf import settings
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from recognizer.models import Heartbeat
 from recognizer.services import model_versions, queue
 
-WORKER = "worker"
+logger = logging.getLogger(__name__)
+
+# Seconds. A worker that misses three beats is gone.
+BEAT_EVERY = 5
+GONE_AFTER = 20
 
 
-def worker_seen() -> None:
-    """Note that a worker is at work: called by every sweep and every claimed photo."""
-    Heartbeat.objects.update_or_create(name=WORKER, defaults={"seen": timezone.now()})
+def worker_seen(name: str) -> None:
+    """Note that a worker is there."""
+    Heartbeat.objects.update_or_create(name=name, defaults={"seen": timezone.now()})
+
+
+def worker_gone(name: str) -> None:
+    """Note that a worker has ended."""
+    Heartbeat.objects.filter(name=name).delete()
+
+
+def forget_dead_workers() -> None:
+    """Remove what killed workers left behind."""
+    Heartbeat.objects.filter(seen__lt=timezone.now() - timedelta(days=1)).delete()
+
+
+class Pulse(threading.Thread):
+    """Beats for a worker while its process lives; `stop` ends it and takes the worker off."""
+
+    def __init__(self, worker: str) -> None:
+        super().__init__(name="pulse", daemon=True)
+        self.worker = worker
+        self.ended = threading.Event()
+
+    def run(self) -> None:
+        self._note(worker_seen)
+        while not self.ended.wait(BEAT_EVERY):
+            self._note(worker_seen)
+        self._note(worker_gone)
+
+    def stop(self) -> None:
+        self.ended.set()
+        self.join(GONE_AFTER)
+
+    def _note(self, what: Callable[[str], None]) -> None:
+        try:
+            what(self.worker)
+        except DatabaseError:
+            logger.warning("The heartbeat could not be written.", exc_info=True)
+        finally:
+            # A worker forks its pool, and no child may inherit an open connection.
+            connection.close()
 
 
 def checks() -> dict[str, bool]:
@@ -39,9 +83,8 @@ def _database_answers() -> bool:
 
 
 def _worker_is_alive() -> bool:
-    # A worker sweeps every SWEEP_EVERY seconds, so three missed ones mean that it is gone.
-    recent = timezone.now() - timedelta(seconds=max(60, 3 * settings.SWEEP_EVERY))
-    return Heartbeat.objects.filter(name=WORKER, seen__gte=recent).exists()
+    recent = timezone.now() - timedelta(seconds=GONE_AFTER)
+    return Heartbeat.objects.filter(seen__gte=recent).exists()
 
 
 def _model_loads() -> bool:

@@ -16,7 +16,7 @@ def test_alive_without_a_database(client: Client) -> None:
 
 @pytest.mark.django_db
 def test_ready_while_a_worker_is_there(client: Client) -> None:
-    signs_of_life.worker_seen()
+    signs_of_life.worker_seen("worker")
     answer = client.get("/readyz")
     assert answer.status_code == 200
     assert answer.json() == {
