@@ -91,10 +91,17 @@ def read(fer2013: Path, ferplus: Path) -> Faces:
     """Read both files, plain or packed (.gz, .bz2, .xz, .zip), and align them row by row."""
     images, labels, splits = _read_pixels(fer2013)
     votes, named, vote_splits = _read_votes(ferplus)
-    if len(images) != len(votes):
+    # A file may hold fewer splits than the other: what they share is matched.
+    rows = np.isin(splits, vote_splits)
+    vote_rows = np.isin(vote_splits, splits)
+    splits, vote_splits = splits[rows], vote_splits[vote_rows]
+    if not len(splits):
+        raise DatasetError(f"{fer2013.name} and {ferplus.name} have no split in common.")
+    if len(splits) != len(vote_splits):
         raise DatasetError(
-            f"{fer2013.name} has {len(images)} rows and {ferplus.name} has {len(votes)}; the two "
-            "files are matched row by row, so both must hold the same rows in the same order."
+            f"{fer2013.name} has {len(splits)} rows and {ferplus.name} has {len(vote_splits)} of "
+            f"{', '.join(sorted(set(splits.tolist())))}; the two files are matched row by row, so "
+            "of each split both must hold the same rows in the same order."
         )
     differing = np.flatnonzero(splits != vote_splits)
     if len(differing):
@@ -103,7 +110,7 @@ def read(fer2013: Path, ferplus: Path) -> Faces:
             f"Row {row + 1} is {splits[row]} in {fer2013.name} but {vote_splits[row]} in "
             f"{ferplus.name}; both files must hold the same rows in the same order."
         )
-    return Faces(images, labels, votes, named, splits)
+    return Faces(images[rows], labels[rows], votes[vote_rows], named[vote_rows], splits)
 
 
 def majority(votes: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -228,12 +235,12 @@ def _open_text(path: Path) -> Iterator[TextIO]:
                 if len(names) != 1:
                     raise DatasetError(f"{path.name} must hold exactly one .csv, not {len(names)}.")
                 with archive.open(names[0]) as packed:
-                    yield io.TextIOWrapper(packed, "utf-8", newline="")
+                    yield io.TextIOWrapper(packed, "utf-8-sig", newline="")
         elif path.suffix in openers:
-            with openers[path.suffix](path, "rt", encoding="utf-8", newline="") as lines:
+            with openers[path.suffix](path, "rt", encoding="utf-8-sig", newline="") as lines:
                 yield lines
         else:
-            with path.open(encoding="utf-8", newline="") as lines:
+            with path.open(encoding="utf-8-sig", newline="") as lines:
                 yield lines
     except (OSError, EOFError, lzma.LZMAError, zipfile.BadZipFile, UnicodeDecodeError) as error:
         raise DatasetError(f"{path} cannot be read: {error}.") from error

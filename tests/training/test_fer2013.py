@@ -140,3 +140,25 @@ def test_a_distribution_leaves_out_single_votes_and_sums_to_one() -> None:
 def test_a_distribution_of_single_votes_keeps_them() -> None:
     assert distribution(row(happy=1, sad=1))[0].max() == pytest.approx(0.5)
     assert distribution(row(NF=10))[0].sum() == 0
+
+
+def test_a_file_of_one_split_is_matched_with_a_file_of_all(
+    dataset: tuple[Path, Path], faces: Faces, tmp_path: Path
+) -> None:
+    header, *lines = dataset[0].read_text().splitlines()
+    only = tmp_path / "public.csv"
+    only.write_text("\ufeff" + "\n".join([header, *lines[96:]]) + "\n", encoding="utf-8")
+    read_back = read(only, dataset[1])
+    assert np.array_equal(read_back.images, faces.split("PublicTest").images)
+    assert np.array_equal(read_back.votes, faces.split("PublicTest").votes)
+
+
+def test_files_without_a_common_split_are_refused(
+    dataset: tuple[Path, Path], tmp_path: Path
+) -> None:
+    header, *lines = dataset[1].read_text().splitlines()
+    private = tmp_path / "private.csv"
+    text = "\n".join(line.replace("Training", "PrivateTest") for line in [header, *lines[:96]])
+    private.write_text(text)
+    with pytest.raises(DatasetError, match="no split in common"):
+        read(dataset[0], private)
