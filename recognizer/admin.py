@@ -1,5 +1,6 @@
 """The admin: look at photos and predictions, review them, queue a photo again."""
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
@@ -12,9 +13,14 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from recognizer.admin_filters import (
+    FaceEmotionFilter,
+    ModelFilter,
+    ReviewedFilter,
+    UncertainFilter,
+)
 from recognizer.forms import ReviewForm
 from recognizer.models import (
-    EMOTION_CHOICES,
     ApiToken,
     Face,
     ModelVersion,
@@ -99,38 +105,6 @@ def verdict(prediction: Prediction) -> SafeString:
     )
 
 
-class FaceEmotionFilter(admin.SimpleListFilter):
-    """Photos with a face that the model is sure to show this emotion."""
-
-    title = _("emotion")
-    parameter_name = "emotion"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return EMOTION_CHOICES
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Photo]) -> QuerySet[Photo]:
-        if not self.value():
-            return queryset
-        sure = Face.objects.filter(current__emotion=self.value(), current__uncertain=False)
-        return queryset.filter(pk__in=sure.values("photo"))
-
-
-class UncertainFilter(admin.SimpleListFilter):
-    """Photos with, or without, a face that the model is unsure of."""
-
-    title = _("uncertain faces")
-    parameter_name = "uncertain"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("yes", _("Yes")), ("no", _("No"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Photo]) -> QuerySet[Photo]:
-        unsure = Face.objects.filter(current__uncertain=True).values("photo")
-        if self.value() == "yes":
-            return queryset.filter(pk__in=unsure)
-        return queryset.exclude(pk__in=unsure) if self.value() == "no" else queryset
-
-
 @admin.register(Photo)
 class PhotoAdmin(WithWhatHangsOn, ForReviewers):
     list_display = ("picture", "name", "status", "owner", "what_was_found", "created")
@@ -139,7 +113,7 @@ class PhotoAdmin(WithWhatHangsOn, ForReviewers):
         "status",
         FaceEmotionFilter,
         UncertainFilter,
-        ("faces__current__model_version", admin.RelatedOnlyFieldListFilter),
+        ("faces__current__model_version", ModelFilter),
         "created",
     )
     search_fields = ("name", "user__username", "sha256")
@@ -222,7 +196,7 @@ class ReviewInline(admin.TabularInline[Review, Prediction]):
     model = Review
     form = ReviewForm
     extra = 1
-    readonly_fields = ("role", "reviewer", "created")
+    readonly_fields = ("role", "reviewer", "made")
     verbose_name_plural = _("verdicts (new ones are added, none is overwritten)")
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
@@ -237,21 +211,9 @@ class ReviewInline(admin.TabularInline[Review, Prediction]):
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
-
-class ReviewedFilter(admin.SimpleListFilter):
-    title = _("reviewed")
-    parameter_name = "reviewed"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("yes", _("Yes")), ("no", _("No"))]
-
-    def queryset(
-        self, request: HttpRequest, queryset: QuerySet[Prediction]
-    ) -> QuerySet[Prediction]:
-        reviewed = Review.objects.filter(role=Review.Role.REVIEWER).values("prediction")
-        if self.value() == "yes":
-            return queryset.filter(pk__in=reviewed)
-        return queryset.exclude(pk__in=reviewed) if self.value() == "no" else queryset
+    @admin.display(description=_("created"))
+    def made(self, review: Review) -> datetime | str:
+        return review.created if review.pk else "-"
 
 
 @admin.register(Prediction)
@@ -271,7 +233,7 @@ class PredictionAdmin(ForReviewers):
     list_filter = (
         "emotion",
         "uncertain",
-        ("model_version", admin.RelatedOnlyFieldListFilter),
+        ("model_version", ModelFilter),
         "created",
         ReviewedFilter,
     )
@@ -291,6 +253,16 @@ class PredictionAdmin(ForReviewers):
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         # The page must be a form for the inline to take verdicts; all its own fields are read-only.
         return owners.can_review(request.user)
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        title = {"title": _("Select a prediction to review")}
+        return super().changelist_view(request, {**title, **(extra_context or {})})
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        context = {"title": _("Review a prediction"), **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, context)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """A prediction is never written again."""
@@ -337,7 +309,7 @@ class PredictionAdmin(ForReviewers):
 
     @admin.display(description=_("why uncertain"))
     def why(self, prediction: Prediction) -> str:
-        return " ".join(prediction.reason_texts) or "-"
+        return " ".join(prediction.reason_texts) or str(_("It is not."))
 
     @admin.display(description=_("photo"))
     def photo(self, prediction: Prediction) -> SafeString:
@@ -347,8 +319,17 @@ class PredictionAdmin(ForReviewers):
 
     @admin.display(description=_("in its photo"))
     def in_photo(self, prediction: Prediction) -> SafeString:
-        url = reverse("photo-image", args=[prediction.face.photo_id, "annotated"])
-        return format_html('<img class="we-photo" src="{}" alt="">', url)
+        """The photo with this one face marked: others have predictions of their own."""
+        face, photo = prediction.face, prediction.face.photo
+        return format_html(
+            '<svg class="we-photo" viewBox="0 0 {} {}" role="img" aria-label="{}">'
+            '<image href="{}" width="100%" height="100%"/>'
+            '<rect class="we-box we-box--{}" x="{}" y="{}" width="{}" height="{}"/></svg>',
+            *(photo.width, photo.height, photo.name),
+            reverse("photo-image", args=[photo.pk, "display"]),
+            "uncertain" if prediction.uncertain else "certain",
+            *face.box,
+        )
 
     @admin.display(description=_("reviews"))
     def reviewed(self, prediction: Prediction) -> str:

@@ -144,7 +144,9 @@ def test_the_page_shows_the_face_in_its_photo_and_why(ruth_client: Client, photo
     assert uncertain.current
     page = ruth_client.get(change(uncertain.current)).content.decode()
     assert page.count("<meter") == 8
-    assert f"/photos/{photo.pk}/image/annotated/" in page
+    assert f"/photos/{photo.pk}/image/display/" in page
+    # This face is marked, and no other.
+    assert page.count("<rect") == page.count("we-box--uncertain") == 1
     assert f"/faces/{uncertain.pk}/crop/" in page
     assert "The first two emotions are close." in page
     assert '<option value="not_a_face">not a face</option>' in page
@@ -267,3 +269,11 @@ def test_an_owners_verdict_and_a_reviewers_are_told_apart(
     assert roles == {"correct": "owner", "accept": "reviewer"}
     page = ruth_client.get(LIST).content.decode()
     assert '<td class="field-reviewed">accept</td>' in page
+
+
+def test_the_model_filter_shows_while_there_is_one_model(
+    ruth_client: Client, prediction: Prediction
+) -> None:
+    page = ruth_client.get("/admin/recognizer/prediction/").content.decode()
+    assert "By model" in page
+    assert str(prediction.model_version) in page
