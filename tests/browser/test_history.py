@@ -5,11 +5,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, ViewportSize, expect
 
 from recognizer.models import Photo, User
 from recognizer.services import gallery
-from tests.browser.conftest import HAPPY, UNSURE, Keeper, Look, VisitorMaker
+from tests.browser.conftest import DESK, HAPPY, PHONE, UNSURE, Keeper, Look, VisitorMaker
 
 
 @pytest.fixture
@@ -45,9 +45,36 @@ def test_the_newest_photo_comes_first_with_its_faces(page: Page) -> None:
     )
     tiles = page.locator("#grid .tile")
     expect(tiles.nth(1)).to_contain_text("2 faces")
-    expect(tiles.nth(1).locator(".emotion")).to_have_text(["happy", "? happy or surprise"])
+    expect(tiles.nth(1).locator(".emotion")).to_have_text(["? happy or surprise", "happy"])
     expect(tiles.nth(4)).to_contain_text("It gave up.")
     expect(tiles.nth(5)).to_contain_text("No faces found")
+
+
+def test_a_crowds_tile_puts_the_uncertain_face_first(
+    alice_page: Page, keep: Keeper, alice: User
+) -> None:
+    keep(alice, "crowd.jpg", *[HAPPY] * 4, Look("sad"), UNSURE, Look("sad"))
+    alice_page.goto("/history/")
+    tile = alice_page.locator("#grid .tile")
+    expect(tile.locator(".emotion")).to_have_text(["? happy or surprise", "happy ×4"])
+    expect(tile.locator(".tile__more")).to_have_text("and 2 more")
+
+
+def test_on_a_phone_the_filters_wait_behind_a_button(page: Page) -> None:
+    page.set_viewport_size(PHONE)
+    emotion = page.get_by_label("Emotion")
+    expect(emotion).to_be_hidden()
+    photo = page.locator("#grid .tile").first.bounding_box()
+    assert photo
+    assert photo["y"] < PHONE["height"] / 2.5
+
+    page.get_by_text("Filters", exact=True).click()
+    emotion.select_option("happy")
+    expect(names(page)).to_have_text(["party 1.jpg", "party 2.jpg"])
+    expect(emotion).to_be_visible()
+    page.reload()
+    expect(emotion).to_be_hidden()
+    expect(page.locator(".chips").get_by_role("link", name="happy")).to_be_visible()
 
 
 def test_a_filter_applies_at_once_and_lives_in_the_url(page: Page) -> None:
@@ -99,13 +126,16 @@ def test_nothing_matching_offers_to_clear_the_filters(page: Page) -> None:
     expect(names(page)).to_have_count(6)
 
 
+@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
 def test_filters_work_without_scripts(
-    visit: VisitorMaker, alice: User, photos: list[Photo]
+    visit: VisitorMaker, alice: User, photos: list[Photo], viewport: ViewportSize
 ) -> None:
-    visitor = visit(java_script_enabled=False)
+    visitor = visit(java_script_enabled=False, viewport=viewport)
     visitor.signs_in_as(alice)
     page = visitor.page
     page.goto("/history/")
+    if viewport == PHONE:
+        page.get_by_text("Filters", exact=True).click()
     page.get_by_label("Emotion").select_option("sad")
     page.get_by_role("button", name="Filter").click()
     expect(names(page)).to_have_text(["funeral.jpg"])

@@ -102,6 +102,17 @@ def test_all_eight_probabilities_are_shown_with_numbers(
     expect(alice_page.locator(".face__runner")).to_have_text("then surprise 4%")
 
 
+def test_in_a_crowd_only_the_uncertain_faces_bars_are_open(
+    alice_page: Page, keep: Keeper, alice: User
+) -> None:
+    open_photo(alice_page, keep(alice, "crowd.jpg", *[HAPPY] * 4, UNSURE))
+    charts = alice_page.locator(".face .chart")
+    expect(charts).to_have_count(5)
+    for place in range(4):
+        expect(charts.nth(place)).to_be_hidden()
+    expect(charts.nth(4)).to_be_visible()
+
+
 def test_thats_wrong_keeps_the_owners_answer_apart(
     alice_page: Page, keep: Keeper, alice: User
 ) -> None:

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import FilePayload, Page, Route, expect
 
 from recognizer.models import Photo, User
@@ -176,7 +177,7 @@ def test_empty_and_too_large_files_are_refused_before_they_go_up(page: Page) -> 
     expect(rows.nth(1)).to_contain_text("“huge.jpg” has 26 MB; the limit is 25 MB.")
     expect(rows.nth(0).get_by_role("button", name="Retry")).to_be_hidden()
     assert not any("/api/" in url for url in asked)
-    rows.nth(0).get_by_role("button", name="Take empty.jpg off the list").click()
+    rows.nth(0).get_by_role("button", name="Remove empty.jpg").click()
     expect(rows).to_have_count(1)
 
 
@@ -185,7 +186,25 @@ def test_the_servers_refusal_names_the_file(page: Page) -> None:
     page.set_input_files(
         "#picker", FilePayload(name="page.jpg", mimeType="image/jpeg", buffer=b"<html>hello")
     )
-    expect(page.locator("#rows .row")).to_contain_text("“page.jpg” is not an image")
+    row = page.locator("#rows .row")
+    expect(row).to_contain_text("“page.jpg” is not an image")
+    expect(row.locator(".row__size")).to_have_text("11 bytes")
+
+
+@pytest.mark.parametrize(
+    ("status", "helps"),
+    [(403, True), (413, False), (415, False), (422, False), (500, True), (507, True)],
+)
+def test_a_retry_is_offered_only_where_it_can_help(page: Page, status: int, helps: bool) -> None:
+    page.route(API, lambda route: answer(route, status, {"detail": "No."}))
+    page.goto("/")
+    page.set_input_files("#picker", payload("one.jpg", 1))
+    row = page.locator("#rows .row")
+    expect(row).to_contain_text("No.")
+    expect(row.get_by_role("button", name="Retry")).to_be_visible(visible=helps)
+    expect(page.get_by_role("button", name="Retry all failed")).to_be_visible(visible=helps)
+    row.get_by_role("button", name="Remove one.jpg").click()
+    expect(page.locator("#uploads")).to_be_hidden()
 
 
 def test_the_same_photo_again_is_found_not_added(alice_page: Page) -> None:

@@ -79,3 +79,12 @@ def test_nothing_queued_asks_nothing(alice_owner: Owner, django_assert_num_queri
     photos = [make_photo(alice_owner)]
     with django_assert_num_queries(0):
         faces.set_queue_places(photos)
+
+
+def test_a_tile_names_uncertain_faces_first_and_then_the_most_frequent(
+    alice_owner: Owner,
+) -> None:
+    photo = make_photo(alice_owner, faces=["sad", "happy", "happy", "?fear", "anger"])
+    labels = [(label.text[:1], label.uncertain, label.count) for label in photo.tile_labels]
+    assert labels[:2] == [("?", True, 1), ("h", False, 2)]
+    assert photo.tile_rest == 2

@@ -164,8 +164,8 @@ function fillRow(row) {
   row.state.replaceChildren(...(failed ? [icon("warning"), element("span", {}, words)] : [words]));
   row.retry.hidden = !(failed && item.retryable);
   if (failed) {
-    row.cancel.title = gettext("Take off the list");
-    row.cancel.setAttribute("aria-label", interpolate(gettext("Take %s off the list"), [item.file.name]));
+    row.cancel.title = gettext("Remove");
+    row.cancel.setAttribute("aria-label", interpolate(gettext("Remove %s"), [item.file.name]));
   }
 }
 
@@ -177,6 +177,7 @@ function rowButton(does, title, label) {
 }
 
 function fileSize(bytes) {
+  if (bytes < 1024) return interpolate(ngettext("%s byte", "%s bytes", bytes), [bytes]);
   if (bytes < 1048576) return interpolate(gettext("%s kB"), [Math.ceil(bytes / 1024)]);
   const megabytes = (bytes / 1048576).toLocaleString(undefined, { maximumFractionDigits: 1 });
   return interpolate(gettext("%s MB"), [megabytes]);

@@ -56,7 +56,7 @@ export class UploadQueue extends EventTarget {
       const item = { key: ++counter, file, state: "waiting", progress: 0, reason: "", retryable: true, abort: null };
       this.total += 1;
       const refusal = this.refusal(file);
-      if (refusal) this.fail(Object.assign(item, { retryable: false }), refusal);
+      if (refusal) this.fail(item, refusal, false);
       else this.waiting.push(item);
     }
     this.changed();
@@ -154,12 +154,12 @@ export class UploadQueue extends EventTarget {
     } else if (outcome.kind === "cancelled") {
       this.total -= 1;
     } else {
-      this.fail(item, outcome.reason);
+      this.fail(item, outcome.reason, outcome.retryable);
     }
   }
 
-  fail(item, reason) {
-    Object.assign(item, { state: "failed", reason });
+  fail(item, reason, retryable) {
+    Object.assign(item, { state: "failed", reason, retryable });
     this.failed.push(item);
   }
 
