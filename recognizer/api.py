@@ -204,6 +204,14 @@ def get_photo(request: HttpRequest, photo_id: UUID) -> dict[str, Any]:
 @router.get(
     "/photos/{uuid:photo_id}/annotated",
     response={frozenset({401, 404, 409}): ErrorOut},
+    openapi_extra={
+        "responses": {
+            200: {
+                "description": "The image",
+                "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}},
+            }
+        }
+    },
     summary="The photo with its faces drawn, as JPEG",
 )
 def get_annotated(request: HttpRequest, photo_id: UUID) -> HttpResponseBase:

@@ -16,7 +16,7 @@ EMOTION_NAMES = {
 }
 
 REASON_TEXTS = {
-    "low_confidence": _("No emotion stands out."),
+    "low_confidence": _("The model is not sure enough of its first guess."),
     "close_call": _("The first two emotions are close."),
     "ambiguous": _("People would probably disagree about this face."),
     "small_face": _("The face is small in the photo."),

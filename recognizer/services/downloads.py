@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import PurePosixPath
 from typing import Any
 
+from django.core.serializers.json import DjangoJSONEncoder
 from zipstream import ZipStream
 
 from recognizer.models import Face, Photo
@@ -59,7 +60,7 @@ def photo_as_dict(photo: Photo) -> dict[str, Any]:
         "id": str(photo.pk),
         "status": photo.status,
         "name": photo.name,
-        "created": photo.created.isoformat(),
+        "created": photo.created,
         "width": photo.width,
         "height": photo.height,
         "error": photo.error or None,
@@ -73,7 +74,9 @@ def as_json(photos: Iterable[Photo]) -> Iterator[str]:
     yield "["
     separator = "\n"
     for photo in photos:
-        yield separator + json.dumps(photo_as_dict(photo), ensure_ascii=False)
+        yield separator + json.dumps(
+            photo_as_dict(photo), ensure_ascii=False, cls=DjangoJSONEncoder
+        )
         separator = ",\n"
     yield "\n]\n"
 

@@ -23,6 +23,9 @@ DISPLAY_SIDE = 2048
 THUMBNAIL_SIDE = 480
 NAME_LENGTH = 200  # As Photo.name holds.
 
+# How forms write what a multipart header cannot hold (HTML standard, multipart/form-data).
+BROWSER_ESCAPES = (("%0A", "\n"), ("%0D", "\r"), ("%22", '"'))
+
 # A 50-megapixel photo takes 150 MB while it is decoded: one at a time per process.
 _decoding = threading.Lock()
 
@@ -69,6 +72,10 @@ def receive(owner: Owner, address: str, file: File[bytes]) -> Outcome:
     name = clean_name(file.name or "")
     if (file.size or 0) > settings.MAX_UPLOAD_BYTES:
         return too_large(name)
+    data = file.read()
+    known = _existing(owner, hashlib.sha256(data).hexdigest())
+    if known:
+        return known
     wait = quotas.seconds_to_wait(owner, address)
     if wait:
         return TooMany(
@@ -80,7 +87,7 @@ def receive(owner: Owner, address: str, file: File[bytes]) -> Outcome:
             % {"name": name, "n": -(-wait // 60)},
             wait,
         )
-    return receive_bytes(owner, name, file.read())
+    return receive_bytes(owner, name, data)
 
 
 def too_large(name: str) -> Refused:
@@ -124,6 +131,8 @@ def receive_bytes(owner: Owner, name: str, data: bytes) -> Accepted | Duplicate 
 
 def clean_name(name: str) -> str:
     """A file name that is safe to show and to put into a ZIP: one line, no folders, not empty."""
+    for escape, character in BROWSER_ESCAPES:
+        name = name.replace(escape, character)
     name = re.split(r"[\\/]", unicodedata.normalize("NFC", name))[-1]
     # Control and format characters (Cc, Cf, line separators) can reorder or break the text.
     # The zero-width joiner stays: it holds emoji together.

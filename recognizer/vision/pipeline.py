@@ -44,7 +44,7 @@ class RecognizedFace:
     @property
     def ranking(self) -> tuple[str, ...]:
         """All emotions, the most probable first."""
-        order = np.argsort(self.probabilities, kind="stable")[::-1]
+        order = np.argsort(-np.array(self.probabilities), kind="stable")
         return tuple(EMOTIONS[index] for index in order)
 
     @property

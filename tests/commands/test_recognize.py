@@ -15,7 +15,7 @@ from django.core.management import CommandError, call_command
 from numpy.typing import NDArray
 from PIL import Image
 
-from recognizer.vision import classification
+from recognizer.vision import Recognition, Recognizer, classification
 from recognizer.vision.classification import DEFAULT_MODEL
 from recognizer.vision.emotions import EMOTIONS
 from tests.vision.tiny_model import write_tiny_model
@@ -223,3 +223,23 @@ def test_the_real_command_needs_no_database_and_exits_with_1_on_a_bad_file(photo
     assert first["faces"][0]["emotion"] == "happy"
     assert second["error"] == "There is no such file."
     assert "Traceback" not in done.stderr
+
+
+def test_a_photo_that_cannot_be_recognised_costs_the_others_nothing(
+    photo: Photo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recognize = Recognizer.recognize
+    calls = iter([RuntimeError("out of threads"), MemoryError()])
+
+    def fail_twice(self: Recognizer, image: NDArray[np.uint8]) -> Recognition:
+        if error := next(calls, None):
+            raise error
+        return recognize(self, image)
+
+    monkeypatch.setattr(Recognizer, "recognize", fail_twice)
+    run = Run(*(photo(name) for name in ("a.jpg", "b.jpg", "c.jpg")), "--json")
+    rows = [json.loads(line) for line in run.out.splitlines()]
+    assert "out of threads" in rows[0]["error"]
+    assert "memory" in rows[1]["error"]
+    assert rows[2]["error"] is None
+    assert run.status == 1

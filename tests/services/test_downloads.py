@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
+from django.core.serializers.json import DjangoJSONEncoder
 
 from recognizer.models import Photo
 from recognizer.services import downloads
@@ -157,7 +158,9 @@ def test_json_is_the_apis_photos(alice_owner: Owner) -> None:
     make_photo(alice_owner, "b.jpg")
     text = "".join(downloads.as_json(photos_of(alice_owner)))
     assert "😀" in text
-    assert json.loads(text) == [downloads.photo_as_dict(p) for p in photos_of(alice_owner)]
+    expected = [downloads.photo_as_dict(photo) for photo in photos_of(alice_owner)]
+    assert json.loads(text) == json.loads(json.dumps(expected, cls=DjangoJSONEncoder))
+    assert json.loads(text)[0]["created"].endswith("Z")
 
 
 def test_json_of_nothing_is_an_empty_list(alice_owner: Owner) -> None:

@@ -219,6 +219,13 @@ def test_too_many_wait_for_the_next_hour(alice_owner: Owner, settings: Settings)
     assert Photo.objects.count() == 1
 
 
+def test_the_same_bytes_cost_nothing_of_the_hour(alice_owner: Owner, settings: Settings) -> None:
+    settings.UPLOADS_PER_HOUR = 1
+    receive(alice_owner, noise(1))
+    for _ in range(2):
+        assert isinstance(receive(alice_owner, noise(1)), Duplicate)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_broker_that_is_down_costs_no_upload(
     alice_owner: Owner, disk: Disk, monkeypatch: pytest.MonkeyPatch
@@ -244,6 +251,8 @@ def test_a_broker_that_is_down_costs_no_upload(
         ("..\\..\\boot.ini", "boot.ini"),
         ("C:\\Users\\me\\a b.png", "a b.png"),
         ("two\nlines\r\n.jpg", "two lines .jpg"),
+        # As browsers and clients write a line break or a quote in a multipart header.
+        ("two%0Alines%22.jpg", 'two lines".jpg'),
         ("null\0byte.jpg", "null byte.jpg"),
         ("😀 grin.jpg", "😀 grin.jpg"),
         ("👩\u200d🚀.jpg", "👩\u200d🚀.jpg"),

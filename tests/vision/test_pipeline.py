@@ -150,3 +150,8 @@ def test_the_shipped_model_sees_the_astronaut_smile(astronaut: NDArray[np.uint8]
     (face,) = Recognizer().recognize(astronaut).faces
     assert face.emotion == "happy"
     assert not face.uncertain
+
+
+def test_of_equal_emotions_the_first_wins_as_in_argmax() -> None:
+    equal = RecognizedFace((0, 0, 9, 9), {}, 1.0, (0.125,) * 8)
+    assert (equal.emotion, equal.runner_up) == EMOTIONS[:2]

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,8 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
+logger = logging.getLogger(__name__)
+
 Result = tuple[Decoded, Recognition] | str
 """A photo and what was found in it, or a sentence that says why it could not be read."""
 
@@ -111,7 +114,13 @@ def _recognize(recognizer: Recognizer, path: str) -> Result:
     decoded = _read(Path(path))
     if isinstance(decoded, str):
         return decoded
-    return decoded, recognizer.recognize(decoded.image)
+    try:
+        return decoded, recognizer.recognize(decoded.image)
+    except MemoryError:
+        return "The photo does not fit into memory."
+    except Exception as error:  # One photo must not cost the others their results.
+        logger.exception("%s could not be recognised.", path)
+        return f"The photo could not be recognised: {error}"
 
 
 def _read(path: Path) -> Decoded | str:
