@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
-from recognizer.models import EMOTION_CHOICES, Face, Review
+from recognizer.models import Face, Review
 from recognizer.services import faces, owners, reviews
 
 
@@ -31,9 +31,5 @@ def face_verdict(request: HttpRequest, face_id: int) -> HttpResponse:
         return HttpResponseBadRequest(str(error), content_type="text/plain; charset=utf-8")
     if "HX-Request" not in request.headers:
         return redirect("photo", face.photo_id)
-    context = {
-        "face": faces.view_of(face),
-        "photo": face.photo,
-        "verdict_choices": EMOTION_CHOICES,
-    }
+    context = {"face": faces.view_of(face), "photo": face.photo}
     return render(request, "partials/face.html", context)

@@ -133,7 +133,6 @@ def _photo_context(request: HttpRequest, photo_id: UUID) -> dict[str, object]:
         "faces": faces.views_of(photo),
         "older": older,
         "newer": newer,
-        "verdict_choices": EMOTION_CHOICES,
     }
 
 
