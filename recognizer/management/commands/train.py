@@ -40,7 +40,13 @@ class Command(BaseCommand):
         self.report(f"{len(training)} images to learn from; left out: {training.left_out}.")
         # TensorFlow takes seconds to import, so only once the data set has proved good.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        from recognizer.training import fitting, release
+        try:
+            from recognizer.training import fitting, release
+        except ImportError as error:
+            raise CommandError(
+                f"Training needs more than serving ({error}). Install it with "
+                "`.venv/bin/python -m pip install -r requirements.txt` and try again."
+            ) from error
 
         fitting.set_threads(options["threads"])
         how = fitting.Fitting(
