@@ -73,7 +73,8 @@ def receive(owner: Owner, address: str, file: File[bytes]) -> Outcome:
     if (file.size or 0) > settings.MAX_UPLOAD_BYTES:
         return too_large(name)
     data = file.read()
-    known = _existing(owner, hashlib.sha256(data).hexdigest())
+    sha256 = hashlib.sha256(data).hexdigest()
+    known = _existing(owner, sha256)
     if known:
         return known
     wait = quotas.seconds_to_wait(owner, address)
@@ -87,7 +88,7 @@ def receive(owner: Owner, address: str, file: File[bytes]) -> Outcome:
             % {"name": name, "n": -(-wait // 60)},
             wait,
         )
-    return receive_bytes(owner, name, data)
+    return _take_in(owner, name, data, sha256)
 
 
 def too_large(name: str) -> Refused:
@@ -103,9 +104,11 @@ def too_large(name: str) -> Refused:
 def receive_bytes(owner: Owner, name: str, data: bytes) -> Accepted | Duplicate | Refused:
     """`receive` without the limits on size and number."""
     sha256 = hashlib.sha256(data).hexdigest()
-    known = _existing(owner, sha256)
-    if known:
-        return known
+    return _existing(owner, sha256) or _take_in(owner, name, data, sha256)
+
+
+def _take_in(owner: Owner, name: str, data: bytes, sha256: str) -> Accepted | Duplicate | Refused:
+    """Decode and store bytes that the owner does not have yet."""
     photo = Photo(user_id=owner.user_id, guest=owner.guest, name=name, sha256=sha256)
     with _decoding:
         decoded = images.decode(data)
