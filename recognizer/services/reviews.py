@@ -36,8 +36,3 @@ def record(
     return Review.objects.create(
         prediction=prediction, role=role, verdict=verdict, emotion=emotion, reviewer=user
     )
-
-
-def own_verdict(prediction: Prediction) -> Review | None:
-    """The owner's newest verdict on a prediction."""
-    return prediction.reviews.filter(role=Review.Role.OWNER).first()

@@ -2,7 +2,7 @@ import pytest
 from django.db import IntegrityError
 
 from recognizer.models import Prediction, Review, User
-from recognizer.services import reviews
+from recognizer.services import faces, reviews
 from recognizer.services.owners import Owner
 from tests.factories import make_photo
 
@@ -62,9 +62,10 @@ def test_the_database_refuses_it_too(prediction: Prediction, verdict: str, emoti
 def test_verdicts_pile_up_and_the_newest_of_the_owner_counts(
     prediction: Prediction, alice: User, reviewer: User
 ) -> None:
-    assert reviews.own_verdict(prediction) is None
+    assert faces.view_of(prediction.face).own_verdict is None
     reviews.record(prediction, Review.Role.OWNER, "accept", user=alice)
     newest = reviews.record(prediction, Review.Role.OWNER, "correct", "sad", alice)
     reviews.record(prediction, Review.Role.REVIEWER, "cant_tell", user=reviewer)
-    assert reviews.own_verdict(prediction) == newest
+    view = faces.view_of(prediction.face)
+    assert (view.own_verdict, view.own_verdict_at) == ("sad", newest.created)
     assert Review.objects.count() == 3
