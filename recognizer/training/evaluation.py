@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from recognizer.training import metrics
-from recognizer.training.fer2013 import FER2013_LABELS, NOT_A_FACE, Faces, majority
+from recognizer.training.datasets.faces import FER2013_LABELS, NOT_A_FACE, Faces, majority
 from recognizer.vision.classification import OnnxClassifier
 from recognizer.vision.emotions import EMOTIONS
 from recognizer.vision.preprocessing import normalize

@@ -8,14 +8,13 @@ import keras
 import numpy as np
 import onnx
 
-from recognizer.training.networks import ResNet9
+from recognizer.training.networks import HEAD_WIDTHS, Network
 
-HEADS = ("ferplus", "fer2013")
 # Keras and ONNX Runtime add in another order; logits may differ by this much.
 TOLERANCE = 1e-3
 
 
-def in_float32(model: keras.Model, network: ResNet9) -> keras.Model:
+def in_float32(model: keras.Model, network: Network) -> keras.Model:
     """The same network in float32: what was fitted in bfloat16 is served in float32."""
     keras.mixed_precision.set_global_policy("float32")
     plain = network.build()
@@ -48,8 +47,8 @@ def write_onnx(model: keras.Model, path: Path) -> str:
 
 def _name_outputs(network: onnx.ModelProto, model: keras.Model) -> None:
     """Call the outputs by their heads; the exporter has names of its own."""
-    by_width = {model.get_layer(head).units: head for head in HEADS}
-    if len(by_width) != len(HEADS):
+    by_width = {width: head for head, width in HEAD_WIDTHS.items()}
+    if len(by_width) != len(HEAD_WIDTHS):
         raise RuntimeError("Two heads of the same width cannot be told apart in the export.")
     for output in network.graph.output:
         head = by_width[output.type.tensor_type.shape.dim[-1].dim_value]
@@ -66,7 +65,8 @@ def _compare(model: keras.Model, path: Path, size: int) -> None:
     faces = np.random.default_rng(0).normal(size=(9, size, size, 1)).astype(np.float32)
     expected = model(faces, training=False)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    for head, logits in zip(HEADS, session.run(list(HEADS), {"faces": faces}), strict=True):
+    heads = list(HEAD_WIDTHS)
+    for head, logits in zip(heads, session.run(heads, {"faces": faces}), strict=True):
         difference = float(np.abs(logits - expected[head].numpy()).max())
         if difference > TOLERANCE:
             raise RuntimeError(

@@ -12,17 +12,22 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from recognizer.training.augmentation import Augmentation, augment
-from recognizer.training.fer2013 import Faces, majority
-from recognizer.training.networks import FER2013_CLASSES, FERPLUS_CLASSES, ResNet9
-from recognizer.training.preparation import TrainingSet
+from recognizer.training.datasets.faces import Faces, majority
+from recognizer.training.networks import HEAD_WIDTHS, Network, ResNet9
+from recognizer.training.preparation import TrainingSet, epoch_order, sampling_weights
 from recognizer.vision.preprocessing import normalize
+
+Batch = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+"""Normalised faces, and what to aim for in the heads ferplus, fer2013 and ambiguous."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,31 +36,47 @@ class Fitting:
 
     Attributes:
         seed: drives the initial weights, the order and the augmentation.
-        epochs: passes over the training set, the rate falling to 0 along a cosine.
+        epochs: passes over the training set, the rate falling to 0 along the schedule.
         finish_epochs: further passes with half the augmentation and a low rate: the network
             settles on faces as they are, after having seen them battered.
         batch: faces per step.
-        learning_rate: peak of the cosine; one epoch of warm-up leads to it.
-        finish_learning_rate: where the finish begins; it falls to 0 along a cosine too.
+        optimizer: "sgd" with Nesterov momentum, or "adam" (AdamW).
+        schedule: "cosine" falls to 0, "exponential" to a hundredth (Keras' ExponentialDecay).
+        learning_rate: where the schedule begins; two epochs of warm-up lead to it.
+        finish_learning_rate: where the finish begins; it falls to 0 along a cosine.
         weight_decay: decoupled, on kernels only.
-        momentum: Nesterov momentum of SGD.
+        momentum: of SGD.
         ema: decay per step of the averaged weights, the ones evaluated and exported.
+        patience: epochs without a better validation accuracy before stopping early, with the
+            best weights seen; 0 never stops early.
         fer2013_weight: share of the loss given to FER-2013's own labels.
+        ambiguous_weight: weight of the ambiguity head's cross-entropy, on top of the others.
+        balance: how far rare emotions are shown more often, see `preparation.sampling_weights`.
+        logit_adjustment: tau of the logit-adjusted loss (Menon et al., 2021) of the FER+ head;
+            0 is the plain cross-entropy.
+        label_smoothing: share of the FER+ targets spread over all classes.
         mixed_precision: keras policy; "mixed_bfloat16" pays where the CPU has avx512_bf16.
     """
 
     seed: int = 1
     epochs: int = 36
     finish_epochs: int = 6
-    batch: int = 128
-    learning_rate: float = 0.1
-    finish_learning_rate: float = 0.005
+    batch: int = 256
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    schedule: Literal["cosine", "exponential"] = "cosine"
+    learning_rate: float = 0.2
+    finish_learning_rate: float = 0.01
     weight_decay: float = 5e-3
     momentum: float = 0.9
     ema: float = 0.998
-    fer2013_weight: float = 0.25
+    patience: int = 0
+    fer2013_weight: float = 0.4
+    ambiguous_weight: float = 0.1
+    balance: float = 0.25
+    logit_adjustment: float = 0.0
+    label_smoothing: float = 0.0
     mixed_precision: str = "float32"
-    network: ResNet9 = field(default_factory=ResNet9)
+    network: Network = field(default_factory=ResNet9)
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     @property
@@ -76,11 +97,11 @@ def fit(
         training: what to learn from.
         validation: held-out rows; only watched, never learned from.
         how: the settings; a run folder made with others is refused.
-        run: folder for config.json, history.csv and the checkpoint.
+        run: folder for config.json, history.csv, TensorBoard's logs and the checkpoint.
         report: called with one line per epoch.
 
     Returns:
-        The model with its averaged weights.
+        The model with its averaged weights: the last ones, or with `patience` the best ones.
 
     Raises:
         ValueError: the run folder belongs to other settings.
@@ -90,32 +111,74 @@ def fit(
     keras.mixed_precision.set_global_policy(how.mixed_precision)
     model = how.network.build()
     averaged = [tf.Variable(weight, trainable=False) for weight in model.weights]
+    weights = sampling_weights(training, how.balance)
     steps = len(training) // how.batch
     optimizer = _optimizer(how, steps)
     optimizer.build(model.trainable_variables)
-    epoch = tf.Variable(0, trainable=False)
-    saved = tf.train.Checkpoint(model=model, optimizer=optimizer, averaged=averaged, epoch=epoch)
+    progress = _Progress()
+    saved = tf.train.Checkpoint(
+        model=model, optimizer=optimizer, averaged=averaged, **progress.variables()
+    )
     manager = tf.train.CheckpointManager(saved, str(run / "checkpoint"), max_to_keep=2)
     if manager.latest_checkpoint:
         saved.restore(manager.latest_checkpoint).assert_consumed()
-        report(f"Going on after epoch {int(epoch)} of {how.all_epochs}.")
-    step = _training_step(model, optimizer, averaged, how)
-    while int(epoch) < how.all_epochs:
+        report(f"Going on after epoch {progress.epoch} of {how.all_epochs}.")
+    step = _training_step(model, optimizer, averaged, how, training.ferplus.mean(axis=0))
+    logs = tf.summary.create_file_writer(str(run / "tensorboard"))
+    best = run / "best.weights.h5"
+    while progress.epoch < how.all_epochs and not progress.stale(how.patience):
         started = time.monotonic()
-        _seed_dropout(model, how.seed, int(epoch))
-        losses = [step(*batch) for batch in _batches(training, how, int(epoch))]
-        epoch.assign_add(1)
+        _seed_dropout(model, how.seed, progress.epoch)
+        batches = _batches(training, weights, how, progress.epoch)
+        bar = tqdm(
+            batches, f"epoch {progress.epoch + 1}", steps, leave=False, disable=None, unit="step"
+        )
+        losses = [step(*batch) for batch in bar]
+        scores = _validate(model, averaged, validation, best if how.patience else None, progress)
         manager.save()
         line = {
-            "epoch": int(epoch),
+            "epoch": progress.epoch,
             "loss": float(np.mean([float(loss) for loss in losses])),
-            **_validate(model, averaged, validation),
+            **scores,
             "seconds": time.monotonic() - started,
         }
         _append(run / "history.csv", line)
+        with logs.as_default(step=progress.epoch):
+            for name, value in line.items():
+                tf.summary.scalar(name, value)
         report("  ".join(f"{name} {value:.4g}" for name, value in line.items()))
     _load(model, averaged)
+    if how.patience and best.exists():
+        model.load_weights(best)
     return model
+
+
+class _Progress:
+    """How far a run has come; part of its checkpoint."""
+
+    def __init__(self) -> None:
+        self._epoch = tf.Variable(0, trainable=False)
+        self._best = tf.Variable(-1.0, trainable=False)
+        self._best_epoch = tf.Variable(0, trainable=False)
+
+    def variables(self) -> dict[str, tf.Variable]:
+        return {"epoch": self._epoch, "best": self._best, "best_epoch": self._best_epoch}
+
+    @property
+    def epoch(self) -> int:
+        return int(self._epoch)
+
+    def finished(self, accuracy: float) -> bool:
+        """Count an epoch; is it the best so far?"""
+        self._epoch.assign_add(1)
+        if not accuracy > float(self._best):
+            return False
+        self._best.assign(accuracy)
+        self._best_epoch.assign(self._epoch)
+        return True
+
+    def stale(self, patience: int) -> bool:
+        return bool(patience) and self.epoch - int(self._best_epoch) >= patience
 
 
 def set_threads(threads: int) -> None:
@@ -135,15 +198,12 @@ def best_precision() -> str:
 
 
 def logits(model: keras.Model, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-    """Both heads' logits for (N, 48, 48) uint8 faces: ferplus (N, 8), fer2013 (N, 7)."""
+    """Every head's logits for (N, size, size) uint8 faces: (N, width of the head)."""
     parts = [
         model(normalize(images[start : start + 256]), training=False)
         for start in range(0, len(images), 256)
     ]
-    return {
-        head: np.concatenate([part[head].numpy() for part in parts])
-        for head in ("ferplus", "fer2013")
-    }
+    return {head: np.concatenate([part[head].numpy() for part in parts]) for head in HEAD_WIDTHS}
 
 
 def _claim_run_folder(run: Path, how: Fitting) -> None:
@@ -163,33 +223,42 @@ def _claim_run_folder(run: Path, how: Fitting) -> None:
 
 
 def _optimizer(how: Fitting, steps: int) -> keras.optimizers.Optimizer:
-    optimizer = keras.optimizers.SGD(
-        _TwoCosines(how, steps), momentum=how.momentum, nesterov=True, weight_decay=how.weight_decay
+    rate = _Rate(how, steps)
+    optimizer = (
+        keras.optimizers.AdamW(rate, weight_decay=how.weight_decay)
+        if how.optimizer == "adam"
+        else keras.optimizers.SGD(
+            rate, momentum=how.momentum, nesterov=True, weight_decay=how.weight_decay
+        )
     )
     # Decay belongs on kernels: on biases and batch-normalisation scales it only hurts.
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
 
 
-class _TwoCosines(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # untyped
+class _Rate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # untyped
     """The learning rate of `Fitting`, step by step."""
 
     def __init__(self, how: Fitting, steps: int) -> None:
         schedules = keras.optimizers.schedules
-        self.main = schedules.CosineDecay(
-            initial_learning_rate=how.learning_rate / 20,
-            warmup_target=how.learning_rate,
-            warmup_steps=steps,
-            decay_steps=max(1, (how.epochs - 1) * steps),
+        self.warm_up = min(2, how.epochs) * steps
+        self.turn = how.epochs * steps
+        self.peak = how.learning_rate
+        falling = max(1, self.turn - self.warm_up)
+        self.main = (
+            schedules.ExponentialDecay(how.learning_rate, falling, decay_rate=0.01)
+            if how.schedule == "exponential"
+            else schedules.CosineDecay(how.learning_rate, falling)
         )
         self.finish = schedules.CosineDecay(
             how.finish_learning_rate, decay_steps=max(1, how.finish_epochs * steps)
         )
-        self.turn = how.epochs * steps
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         step = tf.cast(step, tf.float32)
-        return tf.where(step < self.turn, self.main(step), self.finish(step - self.turn))
+        rising = self.peak * (step + 1) / max(1, self.warm_up)
+        main = tf.where(step < self.warm_up, rising, self.main(step - self.warm_up))
+        return tf.where(step < self.turn, main, self.finish(step - self.turn))
 
 
 def _training_step(
@@ -197,13 +266,34 @@ def _training_step(
     optimizer: keras.optimizers.Optimizer,
     averaged: list[tf.Variable],
     how: Fitting,
+    prior: NDArray[np.float32],
 ) -> Callable[..., tf.Tensor]:
-    def step(faces: tf.Tensor, targets: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """One step on one batch; gives its loss.
+
+    Args:
+        model, optimizer, averaged: what is changed.
+        how: the settings.
+        prior: (8,) how frequent each emotion is in the training set.
+    """
+    adjustment = how.logit_adjustment * np.log(np.maximum(prior, 1e-6))
+
+    def step(
+        faces: tf.Tensor, ferplus: tf.Tensor, fer2013: tf.Tensor, ambiguous: tf.Tensor
+    ) -> tf.Tensor:
+        smooth = how.label_smoothing
+        ferplus = (1 - smooth) * ferplus + smooth / HEAD_WIDTHS["ferplus"]
         with tf.GradientTape() as tape:
             output = model(faces, training=True)
-            votes = tf.nn.softmax_cross_entropy_with_logits(targets, output["ferplus"])
-            own = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, output["fer2013"])
-            loss = tf.reduce_mean((1 - how.fer2013_weight) * votes + how.fer2013_weight * own)
+            votes = tf.nn.softmax_cross_entropy_with_logits(ferplus, output["ferplus"] + adjustment)
+            own = tf.nn.softmax_cross_entropy_with_logits(fer2013, output["fer2013"])
+            doubt = tf.nn.sigmoid_cross_entropy_with_logits(
+                ambiguous[:, None], output["ambiguous"]
+            )[:, 0]
+            loss = tf.reduce_mean(
+                (1 - how.fer2013_weight) * votes
+                + how.fer2013_weight * own
+                + how.ambiguous_weight * doubt
+            )
         gradients = tape.gradient(loss, model.trainable_variables)
         optimizer.apply(gradients, model.trainable_variables)
         # A short memory at first, so that the average does not drag the random start along.
@@ -218,20 +308,26 @@ def _training_step(
 
 
 def _batches(
-    training: TrainingSet, how: Fitting, epoch: int
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]]:
+    training: TrainingSet, weights: NDArray[np.float64], how: Fitting, epoch: int
+) -> Iterator[Batch]:
     """One epoch, augmented anew; the same seed and epoch give the same batches again."""
-    order = np.random.default_rng([how.seed, epoch]).permutation(len(training))
+    order = epoch_order(weights, np.random.default_rng([how.seed, epoch]))
+    # The weights' mean is 1, so an epoch has about as many rows as the set; the schedule
+    # counts on the same number of steps in each.
     steps = len(training) // how.batch
+    order = np.resize(order, steps * how.batch)
     variation = how.augmentation if epoch < how.epochs else how.augmentation.halved()
 
-    def make(
-        step: int,
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+    def make(step: int) -> Batch:
         rows = order[step * how.batch : (step + 1) * how.batch]
         rng = np.random.default_rng([how.seed, epoch, step])
         images = np.stack([augment(training.images[row], variation, rng) for row in rows])
-        return normalize(images), training.targets[rows], training.labels[rows]
+        return (
+            normalize(images),
+            training.ferplus[rows],
+            training.fer2013[rows],
+            training.ambiguous[rows],
+        )
 
     # One batch ahead: augmentation overlaps with the step, and memory stays flat.
     with ThreadPoolExecutor(max_workers=1) as pool:
@@ -244,22 +340,34 @@ def _batches(
 
 
 def _validate(
-    model: keras.Model, averaged: list[tf.Variable], validation: Faces
+    model: keras.Model,
+    averaged: list[tf.Variable],
+    validation: Faces,
+    best: Path | None,
+    progress: _Progress,
 ) -> dict[str, float]:
+    """Score the averaged weights; keep them in `best` when they are the best so far."""
     current = [weight.numpy() for weight in model.weights]
     _load(model, averaged)
     output = logits(model, validation.images)
-    for weight, value in zip(model.weights, current, strict=True):
-        weight.assign(value)
     labels = majority(validation.votes)
-    agreed = (labels >= 0) & (labels < FERPLUS_CLASSES)
+    agreed = (labels >= 0) & (labels < HEAD_WIDTHS["ferplus"])
     ferplus = output["ferplus"].argmax(axis=1)
     fer2013 = output["fer2013"].argmax(axis=1)
-    assert output["fer2013"].shape[1] == FER2013_CLASSES
-    return {
-        "ferplus_accuracy": float((ferplus == labels)[agreed].mean()) if agreed.any() else math.nan,
-        "fer2013_accuracy": float((fer2013 == validation.labels).mean()),
+    labelled = validation.labels >= 0
+    scores = {
+        "ferplus_accuracy": _share((ferplus == labels)[agreed]),
+        "fer2013_accuracy": _share((fer2013 == validation.labels)[labelled]),
     }
+    if progress.finished(np.nanmax([scores["ferplus_accuracy"], -1.0])) and best:
+        model.save_weights(best)
+    for weight, value in zip(model.weights, current, strict=True):
+        weight.assign(value)
+    return scores
+
+
+def _share(right: NDArray[np.bool_]) -> float:
+    return float(right.mean()) if len(right) else math.nan
 
 
 def _seed_dropout(model: keras.Model, seed: int, epoch: int) -> None:

@@ -1,12 +1,21 @@
 """Which rows to learn from, and what to aim for on each."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.training.fer2013 import NOT_A_FACE, Faces, distribution
+from recognizer.training.datasets.faces import (
+    FER2013_LABELS,
+    NOT_A_FACE,
+    UNKNOWN,
+    Faces,
+    distribution,
+    majority,
+)
+
+HEADS = ("ferplus", "fer2013")
 
 
 @dataclass(frozen=True)
@@ -14,25 +23,28 @@ class TrainingSet:
     """What the network sees; all arrays share the first axis.
 
     Attributes:
-        images: (N, 48, 48) uint8.
-        targets: (N, 8) float32, share of the votes for each of EMOTIONS; rows sum to 1.
-        labels: (N,) int64, FER-2013's own label.
+        images: (N, size, size) uint8.
+        ferplus: (N, 8) float32, share of the votes for each of EMOTIONS; rows sum to 1.
+        fer2013: (N, 7) float32, share of FER-2013's own labels; rows sum to 1, or to 0 where
+            the data set has no such label.
+        ambiguous: (N,) float32, 1 where the FER+ majority rule fails, else 0.
         left_out: why rows of the split were not used, and how many.
     """
 
     images: NDArray[np.uint8]
-    targets: NDArray[np.float32]
-    labels: NDArray[np.int64]
+    ferplus: NDArray[np.float32]
+    fer2013: NDArray[np.float32]
+    ambiguous: NDArray[np.float32]
     left_out: dict[str, int]
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.images)
 
 
 def prepare(training: Faces, held_out: Faces) -> TrainingSet:
     """Drop non-faces, rows that leak into `held_out`, and repeats (their votes are added up)."""
-    digests = _digests(training.images)
-    leaking = np.isin(digests, _digests(held_out.images))
+    digests = image_digests(training.images)
+    leaking = np.isin(digests, image_digests(held_out.images))
     not_faces = ~training.named | (training.votes[:, NOT_A_FACE] >= 6)
     no_emotion = distribution(training.votes).sum(axis=1) == 0
     usable = ~leaking & ~not_faces & ~no_emotion
@@ -40,12 +52,17 @@ def prepare(training: Faces, held_out: Faces) -> TrainingSet:
     _, first, group = np.unique(digests[usable], return_index=True, return_inverse=True)
     votes = np.zeros((len(first), kept.votes.shape[1]), np.int64)
     np.add.at(votes, group, kept.votes)
+    own = np.zeros((len(first), len(FER2013_LABELS)), np.float32)
+    labelled = kept.labels >= 0
+    np.add.at(own, (group[labelled], kept.labels[labelled]), 1)
     order = np.argsort(first)
-    first, votes = first[order], votes[order]
+    first, votes, own = first[order], votes[order], own[order]
+    winner = majority(votes)
     return TrainingSet(
         images=kept.images[first],
-        targets=distribution(votes),
-        labels=kept.labels[first],
+        ferplus=distribution(votes),
+        fer2013=own / np.maximum(own.sum(axis=1, keepdims=True), 1),
+        ambiguous=((winner < 0) | (winner == UNKNOWN)).astype(np.float32),
         left_out={
             "identical to a held-out image": int(leaking.sum()),
             "not a face": int((not_faces & ~leaking).sum()),
@@ -55,5 +72,57 @@ def prepare(training: Faces, held_out: Faces) -> TrainingSet:
     )
 
 
-def _digests(images: NDArray[np.uint8]) -> NDArray[np.bytes_]:
+def image_digests(images: NDArray[np.uint8]) -> NDArray[np.bytes_]:
+    """SHA-256 of each image's pixels: what two rows have in common when they show the same."""
     return np.array([hashlib.sha256(image.tobytes()).digest() for image in images], "S32")
+
+
+def sampling_weights(training: TrainingSet, balance: float) -> NDArray[np.float64]:
+    """How often each row is to be seen in an epoch, on average; (N,) with mean 1.
+
+    A row counts by its emotions' shares, an emotion by its frequency to the power -`balance`:
+    0 leaves the data set as it is, 0.5 is square-root sampling (Mahajan et al., 2018), 1 shows
+    every emotion equally often.
+    """
+    frequency = np.maximum(training.ferplus.mean(axis=0, dtype=np.float64), 1e-6)
+    weights: NDArray[np.float64] = training.ferplus @ frequency**-balance
+    weights /= weights.mean()
+    return weights
+
+
+def epoch_order(weights: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Rows of one epoch in random order: each appears its weight's whole part, and once more
+    with the probability of the rest, so that no row is lost to chance as in plain resampling.
+    """
+    counts = np.floor(weights + rng.random(len(weights))).astype(np.int64)
+    order: NDArray[np.int64] = rng.permutation(np.repeat(np.arange(len(weights)), counts))
+    return order
+
+
+def distilled(
+    training: TrainingSet,
+    teacher: dict[str, NDArray[np.float32]],
+    share: float,
+) -> TrainingSet:
+    """Targets mixed with a teacher's probabilities (Hinton et al., 2015).
+
+    Args:
+        training: the rows.
+        teacher: (N, 8) "ferplus" and (N, 7) "fer2013" probabilities of the same rows.
+        share: how much of the target is the teacher's, 0-1.
+    """
+    return replace(
+        training,
+        ferplus=_mixed(training.ferplus, teacher["ferplus"], share),
+        fer2013=_mixed(training.fer2013, teacher["fer2013"], share),
+    )
+
+
+def _mixed(
+    own: NDArray[np.float32], taught: NDArray[np.float32], share: float
+) -> NDArray[np.float32]:
+    mixed: NDArray[np.float32] = ((1 - share) * own + share * taught).astype(np.float32)
+    # Where the data set says nothing, the teacher does.
+    unknown = own.sum(axis=1) == 0
+    mixed[unknown] = taught[unknown]
+    return mixed

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.training import calibration, evaluation, export, framing, metrics
-from recognizer.training.fer2013 import FER2013_LABELS, Faces, majority
+from recognizer.training.datasets.faces import FER2013_LABELS, Faces, majority
 from recognizer.training.fitting import Fitting
-from recognizer.training.networks import count_macs
+from recognizer.training.networks import count_macs, name_of
 from recognizer.training.preparation import TrainingSet
 from recognizer.vision.cards import Head, ModelCard, UncertaintyRule, Weights
 from recognizer.vision.classification import OnnxClassifier
@@ -95,7 +95,7 @@ def _draft(
     return ModelCard(
         name=name,
         version=f"{datetime.now(UTC):%Y.%m}",
-        architecture="resnet9",
+        architecture=name_of(how.network),
         parameters=int(model.count_params()),
         macs=count_macs(model),
         weights=Weights("model.onnx", sha256),
@@ -139,7 +139,7 @@ def _data(training: TrainingSet) -> dict[str, Any]:
         "left_out": training.left_out,
         "targets": "shares of the votes for the eight emotions, single votes dropped",
         "votes_per_emotion": dict(
-            zip(EMOTIONS, training.targets.sum(axis=0).round(1).tolist(), strict=True)
+            zip(EMOTIONS, training.ferplus.sum(axis=0).round(1).tolist(), strict=True)
         ),
     }
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recognizer.training.fer2013 import Faces, read
+from recognizer.training.datasets.faces import Faces
+from recognizer.training.datasets.fer2013 import read
 from tests.training.drawing import draw_face, write_fer2013, write_ferplus
 
 

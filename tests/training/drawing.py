@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.training.fer2013 import FER2013_LABELS
+from recognizer.training.datasets.faces import FER2013_LABELS
 
 FERPLUS_HEADER = (
     "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"

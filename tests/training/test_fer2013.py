@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recognizer.training.fer2013 import (
+from recognizer.training.datasets.faces import (
     NOT_A_FACE,
     UNKNOWN,
     DatasetError,
     Faces,
     distribution,
     majority,
-    read,
 )
+from recognizer.training.datasets.fer2013 import read
 from recognizer.vision.emotions import EMOTIONS
 
 COLUMNS = (*EMOTIONS, "unknown", "NF")

@@ -1,6 +1,6 @@
 import numpy as np
 
-from recognizer.training.fer2013 import Faces
+from recognizer.training.datasets.faces import Faces
 from recognizer.training.preparation import prepare
 from recognizer.vision.emotions import EMOTIONS
 
@@ -44,10 +44,10 @@ def test_votes_of_identical_images_are_added_up() -> None:
     training = make([5, 6, 5], [{HAPPY: 10}, {SAD: 10}, {SAD: 10}])
     prepared = prepare(training, make([9], [{HAPPY: 10}]))
     assert len(prepared) == 2
-    assert prepared.targets[0, HAPPY] == prepared.targets[0, SAD] == 0.5
+    assert prepared.ferplus[0, HAPPY] == prepared.ferplus[0, SAD] == 0.5
 
 
 def test_every_target_is_a_distribution() -> None:
     training = make([1, 2], [{HAPPY: 7, SAD: 3}, {HAPPY: 1, SAD: 1}])
     prepared = prepare(training, make([9], [{HAPPY: 10}]))
-    assert np.allclose(prepared.targets.sum(axis=1), 1)
+    assert np.allclose(prepared.ferplus.sum(axis=1), 1)

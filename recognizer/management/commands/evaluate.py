@@ -7,8 +7,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from recognizer.training.datasets.faces import SPLITS, DatasetError
+from recognizer.training.datasets.fer2013 import read
 from recognizer.training.evaluation import evaluate
-from recognizer.training.fer2013 import SPLITS, DatasetError, read
 from recognizer.vision.classification import load_model
 
 PERCENTAGES = ("accuracy", "top2_accuracy", "coverage", "selective_error")

@@ -7,7 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from recognizer.training.fer2013 import DatasetError, read
+from recognizer.training.datasets.faces import DatasetError
+from recognizer.training.datasets.fer2013 import read
 from recognizer.training.preparation import prepare
 from recognizer.vision.classification import DEFAULT_MODEL, MODELS_FOLDER
 

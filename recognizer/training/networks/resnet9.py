@@ -1,14 +1,14 @@
-"""The networks we train, in Keras. Imports TensorFlow: only the fitting side may import this."""
+"""The default network."""
 
 from dataclasses import dataclass
 
 import keras
 from keras import layers
 
-FERPLUS_CLASSES = 8
-FER2013_CLASSES = 7
+from recognizer.training.networks.base import register, with_heads
 
 
+@register("resnet9")
 @dataclass(frozen=True, slots=True)
 class ResNet9:
     """A small residual network for 48x48 grey faces.
@@ -28,19 +28,14 @@ class ResNet9:
     squeeze: int = 8
 
     def build(self, size: int = 48) -> keras.Model:
-        """Return a model from `faces` (N, size, size, 1) to logits `ferplus` and `fer2013`."""
+        """Return a model from `faces` (N, size, size, 1) to the logits of every head."""
         faces = keras.Input((size, size, 1), name="faces")
         x = _convolution(faces, self.widths[0], stride=1)
         for width in self.widths[1:]:
             x = _convolution(x, width, stride=2)
             x = _residual(x, width)
             x = _squeeze_excite(x, self.squeeze)
-        x = layers.GlobalAveragePooling2D()(x)
-        x = layers.Dropout(self.dropout)(x)
-        # The heads stay in float32: softmax over bfloat16 logits loses calibration.
-        ferplus = layers.Dense(FERPLUS_CLASSES, dtype="float32", name="ferplus")(x)
-        fer2013 = layers.Dense(FER2013_CLASSES, dtype="float32", name="fer2013")(x)
-        return keras.Model(faces, {"ferplus": ferplus, "fer2013": fer2013}, name="resnet9")
+        return with_heads(faces, layers.GlobalAveragePooling2D()(x), self.dropout)
 
 
 def _convolution(
@@ -65,16 +60,3 @@ def _squeeze_excite(x: keras.KerasTensor, squeeze: int) -> keras.KerasTensor:
     gate = layers.Conv2D(width // squeeze, 1, activation="relu")(gate)
     gate = layers.Conv2D(width, 1, activation="sigmoid")(gate)
     return layers.Multiply()([x, gate])
-
-
-def count_macs(model: keras.Model) -> int:
-    """Multiply-accumulates of one forward pass for one face: convolutions and dense layers."""
-    macs = 0
-    for layer in model.layers:
-        if isinstance(layer, layers.Conv2D):
-            _, height, width, channels = layer.output.shape
-            inputs = layer.input.shape[-1]
-            macs += height * width * channels * inputs * layer.kernel_size[0] * layer.kernel_size[1]
-        elif isinstance(layer, layers.Dense):
-            macs += layer.input.shape[-1] * layer.units
-    return int(macs)

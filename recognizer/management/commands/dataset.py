@@ -1,0 +1,46 @@
+"""`manage.py dataset`: look into a data set, clean it, balance it and pack it."""
+
+from argparse import ArgumentParser
+from typing import Any, Protocol
+
+from django.core.management.base import BaseCommand, CommandError
+
+from recognizer.training.datasets.faces import DatasetError
+
+
+class Door(Protocol):
+    """One action: a module of `recognizer.management.dataset`."""
+
+    HELP: str
+
+    def add_arguments(self, parser: ArgumentParser) -> None: ...
+
+    def run(self, options: dict[str, Any], report: "Report") -> None:
+        """Do it; DatasetError says what is wrong with the data set."""
+
+
+DOORS: dict[str, Door] = {}
+
+
+class Report(Protocol):
+    def __call__(self, line: str) -> None: ...
+
+
+class Command(BaseCommand):
+    help = "Look into a data set of faces, clean it, balance it and pack it."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True)
+        for name, door in DOORS.items():
+            door.add_arguments(actions.add_parser(name, help=door.HELP, description=door.HELP))
+
+    def handle(self, **options: Any) -> None:
+        try:
+            DOORS[options["action"]].run(options, self.report)
+        except DatasetError as error:
+            raise CommandError(str(error)) from error
+
+    def report(self, line: str) -> None:
+        self.stderr.write(line)
+        self.stderr.flush()

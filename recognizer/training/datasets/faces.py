@@ -1,0 +1,99 @@
+"""Labelled faces, whatever file they come from; every reader gives these.
+
+The votes follow FER+: Barsoum et al., "Training deep networks for facial expression recognition
+with crowd-sourced label distribution" (2016); ten annotators voted on every image.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer.vision.emotions import EMOTIONS
+
+SPLITS: Final = ("Training", "PublicTest", "PrivateTest")
+
+# The order of FER-2013's own numeric labels 0-6, in our words.
+FER2013_LABELS: Final = ("anger", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+
+# The two columns of the votes that follow those of EMOTIONS.
+UNKNOWN: Final = len(EMOTIONS)
+NOT_A_FACE: Final = len(EMOTIONS) + 1
+
+
+class DatasetError(ValueError):
+    """A data set is not what it should be; the message names the file, the row and the mend."""
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Labelled faces; all arrays share the first axis.
+
+    Attributes:
+        images: (N, size, size) uint8 grey levels; FER-2013's are 48x48.
+        labels: (N,) int64, FER-2013's own label, an index into FER2013_LABELS; -1 where there is
+            none, as for contempt.
+        votes: (N, 10) int64, FER+ votes: the eight EMOTIONS, then unknown, then not-a-face.
+        named: (N,) bool, whether FER+ gives the row an image name (it drops non-faces).
+        splits: (N,) str, Training, PublicTest or PrivateTest.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    votes: NDArray[np.int64]
+    named: NDArray[np.bool_]
+    splits: NDArray[np.str_]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def where(self, rows: NDArray[np.bool_]) -> "Faces":
+        """The rows for which `rows` (N,) is true, in order."""
+        return Faces(
+            self.images[rows],
+            self.labels[rows],
+            self.votes[rows],
+            self.named[rows],
+            self.splits[rows],
+        )
+
+    def split(self, name: str) -> "Faces":
+        """The rows of one split; DatasetError when there are none."""
+        rows = self.splits == name
+        if not rows.any():
+            present = ", ".join(sorted(set(self.splits.tolist()))) or "no rows at all"
+            raise DatasetError(f"The data set has no {name} rows; it holds {present}.")
+        return self.where(rows)
+
+
+def majority(votes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The FER+ majority label of every row, or -1 where the annotators do not agree.
+
+    Single votes are taken for slips and dropped; the winner needs more than half of what
+    remains, unknown and not-a-face included. This is the rule of Barsoum et al. (2016).
+
+    Args:
+        votes: (N, 10) as in `Faces.votes`.
+
+    Returns:
+        (N,) int64: 0-7 into EMOTIONS, UNKNOWN, NOT_A_FACE, or -1 for no majority.
+    """
+    kept = np.where(votes == 1, 0, votes)
+    winner = kept.argmax(axis=1)
+    wins = 2 * kept.max(axis=1, initial=0) > kept.sum(axis=1)
+    return np.where(wins, winner, -1)
+
+
+def distribution(votes: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The share of each emotion among a row's votes: (N, 8), rows sum to 1 (or 0: no such vote).
+
+    Single votes are dropped as in `majority` unless nothing else is left.
+    """
+    emotions = votes[:, : len(EMOTIONS)]
+    kept = np.where(emotions == 1, 0, emotions)
+    kept = np.where(kept.sum(axis=1, keepdims=True) > 0, kept, emotions)
+    shares: NDArray[np.float32] = (kept / np.maximum(kept.sum(axis=1, keepdims=True), 1)).astype(
+        np.float32
+    )
+    return shares
