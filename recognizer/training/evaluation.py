@@ -9,7 +9,7 @@ from recognizer.training.datasets.faces import FER2013_LABELS, NOT_A_FACE, Faces
 from recognizer.vision.classification import OnnxClassifier
 from recognizer.vision.emotions import EMOTIONS
 from recognizer.vision.preprocessing import normalize
-from recognizer.vision.uncertainty import score as uncertainty_score
+from recognizer.vision.uncertainty import doubt
 
 
 def evaluate(classifier: OnnxClassifier, faces: Faces) -> dict[str, Any]:
@@ -44,13 +44,16 @@ def _fer2013(classifier: OnnxClassifier, inputs: Any, faces: Faces) -> dict[str,
 
 def _ferplus(classifier: OnnxClassifier, inputs: Any, faces: Faces) -> dict[str, Any]:
     rule = classifier.card.uncertainty
-    probabilities = classifier.probabilities(inputs)
+    answers = classifier.answers(inputs)
+    probabilities = answers.probabilities
     labels = majority(faces.votes)
     agreed = (labels >= 0) & (labels < len(EMOTIONS))
     if not agreed.any():
         raise ValueError("No row of this split has a FER+ majority; there is nothing to score.")
-    score = uncertainty_score(probabilities, rule.score)
+    score = doubt(probabilities, rule, answers.ambiguity)
     answered = agreed & (score <= rule.threshold)
+    if answers.not_a_face is not None:
+        answered &= answers.not_a_face <= rule.not_a_face
     wrong = probabilities.argmax(axis=1) != labels
     # People disagreed: a named row that is no majority non-face, and yet no emotion won.
     disputed = faces.named & (labels != NOT_A_FACE) & ~agreed

@@ -11,6 +11,8 @@ from recognizer.vision.preprocessing import Preprocessing
 
 SCHEMA: Final = 1
 MAIN_HEAD: Final = "ferplus"
+AMBIGUITY_HEAD: Final = "ambiguous"
+NOT_A_FACE_HEAD: Final = "not_a_face"
 
 ScoreKind = Literal["confidence", "margin", "entropy"]
 T = TypeVar("T")
@@ -33,7 +35,7 @@ class Head:
     """One output of the network, by its ONNX output name.
 
     Attributes:
-        labels: classes in the order of the logits.
+        labels: classes in the order of the logits; a head of one label answers yes or no.
         temperature: the logits are divided by it before the softmax; fitted on held-out rows
             (Guo et al. 2017, "On Calibration of Modern Neural Networks").
     """
@@ -47,11 +49,13 @@ class UncertaintyRule:
     """When the model declines to commit; `recognizer.vision.uncertainty` applies it.
 
     Attributes:
-        score: the scalar that is thresholded, higher is less sure.
-        threshold: scores above it are uncertain.
+        score: what is made of the probabilities, higher is less sure.
+        threshold: doubts above it are uncertain, see `uncertainty.doubt`.
         close_call_margin: below this p1 - p2 an uncertain face is a close call between two.
         min_face: longer side of a box in pixels of the photo, below which a face is too small.
         min_sharpness: variance of the Laplacian of the normalised crop, below which it is blurred.
+        ambiguity_weight: share of the ambiguity head's answer in the doubt, 0-1.
+        not_a_face: probability above which the crop is taken for something else than a face.
     """
 
     score: ScoreKind
@@ -59,6 +63,8 @@ class UncertaintyRule:
     close_call_margin: float
     min_face: float = 0.0
     min_sharpness: float = 0.0
+    ambiguity_weight: float = 0.0
+    not_a_face: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +222,10 @@ def _heads(fields: _Fields) -> dict[str, Head]:
     for name in fields.raw:
         head = fields.inside(name)
         heads[name] = Head(head.labels("labels"), head.number("temperature", 0.01, 100.0))
+    for name in (AMBIGUITY_HEAD, NOT_A_FACE_HEAD):
+        if name in heads and len(heads[name].labels) != 1:
+            found = list(heads[name].labels)
+            raise fields.error(f"{name}.labels", f"is {found}; expected one label, yes or no")
     if MAIN_HEAD not in heads:
         raise fields.error(MAIN_HEAD, "is missing; expected a head with the eight emotions")
     if heads[MAIN_HEAD].labels != EMOTIONS:
@@ -235,4 +245,6 @@ def _uncertainty(fields: _Fields) -> UncertaintyRule:
         close_call_margin=fields.number("close_call_margin", 0.0, 1.0),
         min_face=fields.number("min_face", 0.0, 10_000.0, default=0.0),
         min_sharpness=fields.number("min_sharpness", 0.0, 1e6, default=0.0),
+        ambiguity_weight=fields.number("ambiguity_weight", 0.0, 1.0, default=0.0),
+        not_a_face=fields.number("not_a_face", 0.0, 1.0, default=1.0),
     )

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.vision.cards import MAIN_HEAD, ModelCard
+from recognizer.vision.cards import AMBIGUITY_HEAD, MAIN_HEAD, NOT_A_FACE_HEAD, ModelCard
 from recognizer.vision.detection import Detection, Image
 from recognizer.vision.preprocessing import crop_face, normalize
 from recognizer.vision.sessions import LazySession
@@ -33,10 +33,30 @@ class Classification:
     Attributes:
         probabilities: (8,) float64, calibrated, summing to 1, in the order of EMOTIONS.
         sharpness: of the crop that the model saw, see `uncertainty.sharpness`.
+        ambiguity: probability that people would disagree about the face; None without such
+            a head.
+        not_a_face: probability that this is no face at all; None without such a head.
     """
 
     probabilities: NDArray[np.float64]
     sharpness: float
+    ambiguity: float | None = None
+    not_a_face: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """What a model says of N crops, calibrated.
+
+    Attributes:
+        probabilities: (N, 8) in the order of EMOTIONS.
+        ambiguity: (N,) see `Classification`, or None.
+        not_a_face: (N,) see `Classification`, or None.
+    """
+
+    probabilities: NDArray[np.float64]
+    ambiguity: NDArray[np.float64] | None
+    not_a_face: NDArray[np.float64] | None
 
 
 class Classifier(Protocol):
@@ -61,7 +81,8 @@ class OnnxClassifier:
     """A folder with card.json and weights, run in ONNX Runtime.
 
     The network takes "faces", float32 (N, size, size, 1) normalised crops, and gives logits
-    under the name of each of the card's heads: "ferplus" (N, 8), perhaps "fer2013" (N, 7).
+    under the name of each of the card's heads: "ferplus" (N, 8), perhaps "fer2013" (N, 7),
+    "ambiguous" (N, 1) and "not_a_face" (N, 1).
     """
 
     def __init__(self, folder: Path, threads: int = 0) -> None:
@@ -100,11 +121,34 @@ class OnnxClassifier:
             [crop_face(image, one.box, one.landmarks, preprocessing) for one in detections]
         )
         faces = normalize(crops)
-        probabilities = self.probabilities(faces)
+        answers = self.answers(faces)
         return [
-            Classification(row, float(sharp))
-            for row, sharp in zip(probabilities, sharpness(faces), strict=True)
+            Classification(
+                answers.probabilities[row],
+                float(sharp),
+                None if answers.ambiguity is None else float(answers.ambiguity[row]),
+                None if answers.not_a_face is None else float(answers.not_a_face[row]),
+            )
+            for row, sharp in enumerate(sharpness(faces))
         ]
+
+    def answers(self, faces: NDArray[np.float32]) -> Answers:
+        """Everything that the model says of (N, size, size, 1) normalised crops, in one run."""
+        heads = [
+            head
+            for head in (MAIN_HEAD, AMBIGUITY_HEAD, NOT_A_FACE_HEAD)
+            if head in self._card.heads
+        ]
+        calibrated = {
+            head: calibrate(logits, self._card.heads[head].temperature)
+            for head, logits in self.logits(faces, heads).items()
+        }
+        ambiguity, not_a_face = calibrated.get(AMBIGUITY_HEAD), calibrated.get(NOT_A_FACE_HEAD)
+        return Answers(
+            calibrated[MAIN_HEAD],
+            None if ambiguity is None else ambiguity[:, 0],
+            None if not_a_face is None else not_a_face[:, 0],
+        )
 
     def probabilities(
         self, faces: NDArray[np.float32], head: str = MAIN_HEAD
@@ -121,8 +165,7 @@ class OnnxClassifier:
         if head not in self._card.heads:
             known = ", ".join(self._card.heads)
             raise ModelError(f'{self.name} has no head "{head}"; it has {known}.')
-        logits = self.logits(faces, [head])[head]
-        return softmax(logits / self._card.heads[head].temperature)
+        return calibrate(self.logits(faces, [head])[head], self._card.heads[head].temperature)
 
     def logits(
         self, faces: NDArray[np.float32], heads: Sequence[str]
@@ -175,6 +218,14 @@ class OnnxClassifier:
                     f"but it gives {outputs}."
                 )
         self._checked = True
+
+
+def calibrate(logits: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+    """Probabilities of (N, K) logits: of K classes, or of yes where K is 1."""
+    if logits.shape[1] == 1:
+        yes_and_no = np.concatenate([logits, np.zeros_like(logits)], axis=1)
+        return softmax(yes_and_no / temperature)[:, :1]
+    return softmax(logits / temperature)
 
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -133,7 +133,14 @@ class Recognizer:
     def _face(self, detection: Detection, answer: Classification) -> RecognizedFace:
         rule = self.classifier.card.uncertainty
         face_side = max(detection.box[2:])
-        reasons = judge(answer.probabilities, rule, face_side, answer.sharpness)
+        reasons = judge(
+            answer.probabilities,
+            rule,
+            face_side,
+            answer.sharpness,
+            answer.ambiguity,
+            answer.not_a_face,
+        )
         return RecognizedFace(
             box=detection.box,
             landmarks=detection.landmarks,

@@ -8,12 +8,19 @@ from numpy.typing import NDArray
 
 from recognizer.vision.cards import ScoreKind, UncertaintyRule
 
-REASONS: Final = ("low_confidence", "close_call", "small_face", "blurred")
+REASONS: Final = (
+    "low_confidence",
+    "close_call",
+    "ambiguous",
+    "small_face",
+    "blurred",
+    "not_a_face",
+)
 """The codes that `judge` gives; an uncertain face has at least one."""
 
 
 def score(probabilities: NDArray[np.floating], kind: ScoreKind) -> NDArray[np.float64]:
-    """How unsure the model is: the one scalar that the uncertain rule thresholds.
+    """How unsure the model is of its first guess, from the probabilities alone.
 
     Args:
         probabilities: (N, K) rows that sum to 1, K at least 2.
@@ -46,11 +53,37 @@ def score(probabilities: NDArray[np.floating], kind: ScoreKind) -> NDArray[np.fl
     return scores
 
 
+def doubt(
+    probabilities: NDArray[np.floating],
+    rule: UncertaintyRule,
+    ambiguity: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """The one scalar that the uncertain rule thresholds.
+
+    The score of the probabilities, averaged with the ambiguity head's answer: people who look
+    at such a face would disagree. `rule.ambiguity_weight` is that answer's share.
+
+    Args:
+        probabilities: (N, K) rows that sum to 1.
+        rule: the model card's.
+        ambiguity: (N,) 0-1, or None for a model without that head.
+
+    Returns:
+        (N,) in 0-1, higher is less sure.
+    """
+    base = score(probabilities, rule.score)
+    if ambiguity is None:
+        return base
+    return (1 - rule.ambiguity_weight) * base + rule.ambiguity_weight * ambiguity
+
+
 def judge(
     probabilities: NDArray[np.floating],
     rule: UncertaintyRule,
     face_side: float | None = None,
     sharpness: float | None = None,
+    ambiguity: float | None = None,
+    not_a_face: float | None = None,
 ) -> list[str]:
     """Why one face is uncertain; an empty list means that the model commits.
 
@@ -60,19 +93,29 @@ def judge(
         face_side: longer side of the face's box in pixels of the photo; None where there is
             no photo, as when a data set is evaluated.
         sharpness: of the normalised crop, see `sharpness`; None as above.
+        ambiguity: probability that people would disagree; None without such a head.
+        not_a_face: probability that this is no face at all; None without such a head.
 
     Returns:
-        At most one of "low_confidence" and "close_call", then "small_face", "blurred".
+        At most one of "ambiguous", "close_call" and "low_confidence", then "small_face",
+        "blurred", "not_a_face".
     """
     reasons = []
-    if score(probabilities[np.newaxis], rule.score)[0] > rule.threshold:
+    asked = None if ambiguity is None else np.array([ambiguity])
+    if doubt(probabilities[np.newaxis], rule, asked)[0] > rule.threshold:
         runner_up, top = np.partition(probabilities.astype(np.float64), -2)[-2:]
-        close = top - runner_up < rule.close_call_margin
-        reasons.append("close_call" if close else "low_confidence")
+        if ambiguity is not None and ambiguity > 0.5:
+            reasons.append("ambiguous")
+        elif top - runner_up < rule.close_call_margin:
+            reasons.append("close_call")
+        else:
+            reasons.append("low_confidence")
     if face_side is not None and face_side < rule.min_face:
         reasons.append("small_face")
     if sharpness is not None and sharpness < rule.min_sharpness:
         reasons.append("blurred")
+    if not_a_face is not None and not_a_face > rule.not_a_face:
+        reasons.append("not_a_face")
     return reasons
 
 
