@@ -1,29 +1,138 @@
-"""Write a fitted network as ONNX, and check that it answers as Keras does."""
+"""Write a fitted network as ONNX, check that it answers as Keras does, and draft its card."""
 
-import hashlib
+import json
 import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import onnx
+import onnxruntime
+from keras import layers
 
-from recognizer.training.networks import HEAD_WIDTHS, Network
+from recognizer.training import calibration
+from recognizer.training.fitting import Fitting
+from recognizer.training.networks import FEATURES, Network, count_macs, name_of
+from recognizer.training.non_faces import Features, LinearHead, NonFaceHead, fit_non_face_head
+from recognizer.training.preparation import TrainingSet
+from recognizer.training.release import LABELS, NOTES, file_hash
+from recognizer.vision.cards import NOT_A_FACE_HEAD, Head, ModelCard, UncertaintyRule, Weights
+from recognizer.vision.emotions import EMOTIONS
+from recognizer.vision.preprocessing import Preprocessing, normalize
 
 # Keras and ONNX Runtime add in another order; logits may differ by this much.
 TOLERANCE = 1e-3
 
 
+def draft(
+    model: keras.Model,
+    how: Fitting,
+    training: TrainingSet,
+    folder: Path,
+    report: Callable[[str], None],
+) -> ModelCard:
+    """Write `folder`/model.onnx of a fitted model; its card, not calibrated yet.
+
+    Args:
+        model: fitted, as `fitting.fit` returns it.
+        how: its settings, for the card.
+        training: what it learned from; the non-face head is fitted to it.
+        folder: of the model version; its name becomes the model's.
+        report: called with a line per step.
+    """
+    plain = in_float32(model, how.network)
+    found = fit_non_face_head(features_of(plain), training, how.augmentation)
+    metrics = {}
+    if found:
+        report(
+            f"No face: finds {found.found:.1%} of the marked rows, {found.backgrounds_found:.1%} "
+            f"of backgrounds, {found.false_alarms:.1%} of faces, out of fold."
+        )
+        plain = with_head(plain, NOT_A_FACE_HEAD, found.head)
+        metrics["no_face_out_of_fold"] = _plain(found)
+    write_onnx(plain, folder / "model.onnx")
+    return ModelCard(
+        name=folder.name,
+        version=f"{datetime.now(UTC):%Y.%m}",
+        architecture=name_of(how.network),
+        parameters=int(plain.count_params()),
+        macs=count_macs(plain),
+        weights=Weights("model.onnx", file_hash(folder / "model.onnx")),
+        preprocessing=Preprocessing(),
+        heads={name: Head(labels, 1.0) for name, labels in LABELS.items() if name in plain.output},
+        uncertainty=UncertaintyRule(
+            "confidence",
+            1.0,
+            calibration.CLOSE_CALL_MARGIN,
+            not_a_face=found.threshold if found else 1.0,
+        ),
+        metrics=metrics,
+        data=_data(training),
+        training=json.loads(json.dumps(asdict(how))),
+        notes=NOTES,
+    )
+
+
+def _data(training: TrainingSet) -> dict[str, Any]:
+    return {
+        "training": "FER-2013 Training with FER+ votes",
+        "validation": "FER-2013 PublicTest with FER+ votes",
+        "images": len(training),
+        "left_out": training.left_out,
+        "targets": "shares of the votes for the eight emotions, single votes dropped",
+        "votes_per_emotion": dict(
+            zip(EMOTIONS, training.ferplus.sum(axis=0).round(1).tolist(), strict=True)
+        ),
+    }
+
+
+def _plain(found: NonFaceHead) -> dict[str, Any]:
+    """How the head did, without its weights, which are in the network."""
+    return {
+        "threshold": found.threshold,
+        "marked_rows_found": round(found.found, 4),
+        "backgrounds_found": round(found.backgrounds_found, 4),
+        "faces_called_none": round(found.false_alarms, 4),
+        "auroc": found.auroc,
+    }
+
+
 def in_float32(model: keras.Model, network: Network) -> keras.Model:
     """The same network in float32: what was fitted in bfloat16 is served in float32."""
     keras.mixed_precision.set_global_policy("float32")
-    plain = network.build()
+    plain = network.build(model.input_shape[1])
     plain.set_weights(model.get_weights())
     return plain
 
 
-def write_onnx(model: keras.Model, path: Path) -> str:
-    """Export a float32 model with input `faces` and outputs named by head; its SHA-256 in hex.
+def features_of(model: keras.Model) -> Features:
+    """What the heads see: (N, size, size) uint8 pictures to (N, F) float32 features."""
+    body = keras.Model(model.input, model.get_layer(FEATURES).output)
+
+    def features(images: np.ndarray) -> np.ndarray:
+        parts = [
+            body(normalize(images[start : start + 256]), training=False).numpy()
+            for start in range(0, len(images), 256)
+        ]
+        return np.concatenate(parts)
+
+    return features
+
+
+def with_head(model: keras.Model, name: str, head: LinearHead) -> keras.Model:
+    """The model with one more output (N, 1), linear in its features."""
+    dense = layers.Dense(1, name=name)
+    answer = dense(model.get_layer(FEATURES).output)
+    dense.set_weights([head.weights[:, None], np.array([head.bias])])
+    return keras.Model(model.input, {**model.output, name: answer})
+
+
+def write_onnx(model: keras.Model, path: Path) -> None:
+    """Export a float32 model with input `faces` and outputs named by head.
 
     Raises:
         RuntimeError: the exported network answers differently from the Keras model.
@@ -34,42 +143,38 @@ def write_onnx(model: keras.Model, path: Path) -> str:
         raw = Path(folder) / "model.onnx"
         model.export(raw, format="onnx", input_signature=signature, verbose=False)
         network = onnx.load(raw)
-    _name_outputs(network, model)
+    if network.graph.input[0].name != "faces":
+        raise RuntimeError(f'Expected the input "faces", got "{network.graph.input[0].name}".')
+    _name_outputs(network, model, size)
     # Nothing of the machine that trained belongs in the file.
     network.ClearField("producer_version")
     network.doc_string = ""
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.checker.check_model(network)
     onnx.save(network, path)
-    _compare(model, path, size)
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _name_outputs(network: onnx.ModelProto, model: keras.Model) -> None:
-    """Call the outputs by their heads; the exporter has names of its own."""
-    by_width = {width: head for head, width in HEAD_WIDTHS.items()}
-    if len(by_width) != len(HEAD_WIDTHS):
-        raise RuntimeError("Two heads of the same width cannot be told apart in the export.")
-    for output in network.graph.output:
-        head = by_width[output.type.tensor_type.shape.dim[-1].dim_value]
+def _name_outputs(network: onnx.ModelProto, model: keras.Model, size: int) -> None:
+    """Call each output by the head that gives the same logits; the exporter has its own names."""
+    faces = np.random.default_rng(0).normal(size=(9, size, size, 1)).astype(np.float32)
+    expected = {head: logits.numpy() for head, logits in model(faces, training=False).items()}
+    session = onnxruntime.InferenceSession(
+        network.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    answers = session.run(None, {"faces": faces})
+    for output, answer in zip(network.graph.output, answers, strict=True):
+        alike = {
+            head: float(np.abs(answer - logits).max())
+            for head, logits in expected.items()
+            if logits.shape == answer.shape
+        }
+        head = min(alike, key=lambda name: alike[name])
+        if alike[head] > TOLERANCE:
+            raise RuntimeError(
+                f"The exported network differs from the fitted one by {alike[head]:.2g} in {head}; "
+                f"at most {TOLERANCE:g} was expected."
+            )
+        del expected[head]
         for node in network.graph.node:
             node.output[:] = [head if name == output.name else name for name in node.output]
         output.name = head
-    if network.graph.input[0].name != "faces":
-        raise RuntimeError(f'Expected the input "faces", got "{network.graph.input[0].name}".')
-
-
-def _compare(model: keras.Model, path: Path, size: int) -> None:
-    import onnxruntime
-
-    faces = np.random.default_rng(0).normal(size=(9, size, size, 1)).astype(np.float32)
-    expected = model(faces, training=False)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    heads = list(HEAD_WIDTHS)
-    for head, logits in zip(heads, session.run(heads, {"faces": faces}), strict=True):
-        difference = float(np.abs(logits - expected[head].numpy()).max())
-        if difference > TOLERANCE:
-            raise RuntimeError(
-                f"The exported network differs from the fitted one by {difference:.2g} in {head}; "
-                f"at most {TOLERANCE:g} was expected."
-            )

@@ -55,6 +55,8 @@ class Fitting:
         logit_adjustment: tau of the logit-adjusted loss (Menon et al., 2021) of the FER+ head;
             0 is the plain cross-entropy.
         label_smoothing: share of the FER+ targets spread over all classes.
+        distillation: share of the targets taken from the soft labels, 0-1.
+        soft_labels: file that `manage.py teach` has written; "" for none.
         mixed_precision: keras policy; "mixed_bfloat16" pays where the CPU has avx512_bf16.
     """
 
@@ -75,6 +77,8 @@ class Fitting:
     balance: float = 0.25
     logit_adjustment: float = 0.0
     label_smoothing: float = 0.0
+    distillation: float = 0.0
+    soft_labels: str = ""
     mixed_precision: str = "float32"
     network: Network = field(default_factory=ResNet9)
     augmentation: Augmentation = field(default_factory=Augmentation)

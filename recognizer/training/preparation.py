@@ -29,6 +29,7 @@ class TrainingSet:
             the data set has no such label.
         ambiguous: (N,) float32, 1 where the FER+ majority rule fails, else 0.
         left_out: why rows of the split were not used, and how many.
+        non_faces: (M, size, size) uint8, the rows that show no face.
     """
 
     images: NDArray[np.uint8]
@@ -36,6 +37,7 @@ class TrainingSet:
     fer2013: NDArray[np.float32]
     ambiguous: NDArray[np.float32]
     left_out: dict[str, int]
+    non_faces: NDArray[np.uint8]
 
     def __len__(self) -> int:
         return len(self.images)
@@ -69,7 +71,13 @@ def prepare(training: Faces, held_out: Faces) -> TrainingSet:
             "no vote for an emotion": int((no_emotion & ~not_faces & ~leaking).sum()),
             "identical to an earlier row (votes added to it)": len(kept) - len(first),
         },
+        non_faces=_distinct(training.images[not_faces & ~leaking]),
     )
+
+
+def _distinct(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    _, first = np.unique(image_digests(images), return_index=True)
+    return images[np.sort(first)]
 
 
 def image_digests(images: NDArray[np.uint8]) -> NDArray[np.bytes_]:

@@ -1,22 +1,21 @@
-"""From a fitted network to a model version: calibrate, frame, export, and write its card."""
+"""From an exported network to a model version: temperatures, crop, thresholds, its card.
 
-import json
+Everything here is fitted on the even rows of the held-out split; the odd ones only report.
+Imports no TensorFlow: a network from anywhere can be calibrated.
+"""
+
+import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.training import calibration, evaluation, export, framing, metrics
-from recognizer.training.datasets.faces import FER2013_LABELS, Faces, majority
-from recognizer.training.fitting import Fitting
-from recognizer.training.networks import count_macs, name_of
-from recognizer.training.preparation import TrainingSet
-from recognizer.vision.cards import Head, ModelCard, UncertaintyRule, Weights
+from recognizer.training import calibration, evaluation, framing, metrics
+from recognizer.training.datasets.faces import FER2013_LABELS, NOT_A_FACE, Faces, majority
+from recognizer.vision.cards import AMBIGUITY_HEAD, MAIN_HEAD, NOT_A_FACE_HEAD, Head, ModelCard
 from recognizer.vision.classification import OnnxClassifier
 from recognizer.vision.detection import MTCNN, Detector
 from recognizer.vision.emotions import EMOTIONS
@@ -25,37 +24,45 @@ from recognizer.vision.preprocessing import Preprocessing, normalize
 # So many scenes decide the framing; more would only take longer.
 SCENES = 600
 
+LABELS: Final = {
+    MAIN_HEAD: EMOTIONS,
+    "fer2013": FER2013_LABELS,
+    AMBIGUITY_HEAD: ("people would disagree",),
+    NOT_A_FACE_HEAD: ("no face",),
+}
+NOTES: Final = (
+    "Temperatures, bias, framing and thresholds were fitted on the even rows of PublicTest; the "
+    "metrics named odd are of the other rows. An estimate of the visible expression, not of what "
+    "a person feels."
+)
+
 
 def release(
-    model: keras.Model,
-    how: Fitting,
-    training: TrainingSet,
+    card: ModelCard,
     held_out: Faces,
     folder: Path,
     report: Callable[[str], None],
     detector: Detector | None = None,
 ) -> OnnxClassifier:
-    """Write `folder`/model.onnx and card.json; everything fitted here sees even rows only.
+    """Complete the card of an exported network and write it beside the weights.
 
     Args:
-        model: fitted, as `fitting.fit` returns it.
-        how: its settings, for the card.
-        training: what it learned from, for the card.
-        held_out: PublicTest; even rows fit temperatures, framing and thresholds, odd ones report.
-        folder: of the model version; its name becomes the model's.
+        card: names the weights and the heads, with temperature 1 each; `data` may hold
+            "votes_per_emotion", which the adjustment for rare emotions needs.
+        held_out: PublicTest; even rows fit, odd ones report.
+        folder: holds the weights; card.json is written there.
         report: called with a line per step.
         detector: whose boxes the crops will come from; MTCNN, if not given.
 
     Raises:
         ValueError: the detector finds no face in the held-out images.
     """
-    plain = export.in_float32(model, how.network)
-    sha256 = export.write_onnx(plain, folder / "model.onnx")
-    card = _draft(model, how, training, folder.name, sha256)
-    card = _save(card, folder)
     even, odd = evaluation.even_and_odd(held_out)
-    card = _save(replace(card, heads=_fit_temperatures(OnnxClassifier(folder), even)), folder)
-    report(f"Temperatures: { ({name: head.temperature for name, head in card.heads.items()}) }")
+    card.save(folder / "card.json")
+    card = replace(card, heads=_fit_heads(OnnxClassifier(folder), even))
+    card.save(folder / "card.json")
+    for name, head in card.heads.items():
+        report(f"Head {name}: temperature {head.temperature}, bias {head.bias or 'none'}")
     classifier = OnnxClassifier(folder)
 
     def classify(images: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -66,50 +73,25 @@ def release(
     swept = framing.sweep(found, classify)
     preprocessing = framing.smoothed_best(swept)
     report(f"Framing on {len(found)} scenes: {preprocessing}; of all, {swept[0]} did best.")
-    choices = calibration.choose_score(classify(images), labels)
-    for choice in choices:
-        report(f"Uncertain rule: {choice}")
+    choices = _choices(classifier, even)
+    report(f"Uncertain rule: {choices[0]}")
     rule = calibration.fit_rule(choices[0], classify, images, labels, preprocessing.margin)
-    card = _save(replace(card, preprocessing=preprocessing, uncertainty=rule), folder)
-    classifier = OnnxClassifier(folder)
+    rule = replace(rule, not_a_face=card.uncertainty.not_a_face)
+    card = replace(card, preprocessing=preprocessing, uncertainty=rule)
+    card.save(folder / "card.json")
     measured = {
-        "PublicTest": evaluation.evaluate(classifier, held_out),
-        "PublicTest odd rows": evaluation.evaluate(classifier, odd),
-        "accuracy_interval_95": _intervals(classifier, held_out),
+        **card.metrics,
+        **_measured(OnnxClassifier(folder), held_out, odd),
         "framing": _framing_table(found, swept),
         "uncertain_rule_on_even_rows": [asdict(choice) for choice in choices],
     }
-    _save(replace(card, metrics=measured), folder)
+    replace(card, metrics=measured).save(folder / "card.json")
     return OnnxClassifier(folder)
 
 
-def _save(card: ModelCard, folder: Path) -> ModelCard:
-    card.save(folder / "card.json")
-    return card
-
-
-def _draft(
-    model: keras.Model, how: Fitting, training: TrainingSet, name: str, sha256: str
-) -> ModelCard:
-    """The card of a network that is exported and not calibrated yet."""
-    return ModelCard(
-        name=name,
-        version=f"{datetime.now(UTC):%Y.%m}",
-        architecture=name_of(how.network),
-        parameters=int(model.count_params()),
-        macs=count_macs(model),
-        weights=Weights("model.onnx", sha256),
-        preprocessing=Preprocessing(),
-        heads={"ferplus": Head(EMOTIONS, 1.0), "fer2013": Head(FER2013_LABELS, 1.0)},
-        uncertainty=UncertaintyRule("confidence", 1.0, calibration.CLOSE_CALL_MARGIN),
-        data=_data(training),
-        training=json.loads(json.dumps(asdict(how))),
-        notes=(
-            "Temperatures, framing and thresholds were fitted on the even rows of PublicTest; "
-            "the metrics named odd are of the other rows. An estimate of the visible "
-            "expression, not of what a person feels."
-        ),
-    )
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _agreed(faces: Faces) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -119,28 +101,56 @@ def _agreed(faces: Faces) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     return faces.images[agreed], labels[agreed]
 
 
-def _fit_temperatures(classifier: OnnxClassifier, even: Faces) -> dict[str, Head]:
+def _asked(faces: Faces) -> tuple[Faces, NDArray[np.int64], NDArray[np.bool_]]:
+    """Rows that show a face, their majority labels, and whether the annotators disagree."""
+    labels = majority(faces.votes)
+    disputed = faces.named & (labels != NOT_A_FACE) & ((labels < 0) | (labels >= len(EMOTIONS)))
+    asked = disputed | ((labels >= 0) & (labels < len(EMOTIONS)))
+    return faces.where(asked), labels[asked], disputed[asked]
+
+
+def _fit_heads(classifier: OnnxClassifier, even: Faces) -> dict[str, Head]:
+    card = classifier.card
     images, labels = _agreed(even)
-    ferplus = classifier.logits(normalize(images), ["ferplus"])["ferplus"]
-    fer2013 = classifier.logits(normalize(even.images), ["fer2013"])["fer2013"]
-    return {
-        "ferplus": Head(EMOTIONS, round(calibration.fit_temperature(ferplus, labels), 4)),
-        "fer2013": Head(
-            FER2013_LABELS, round(calibration.fit_temperature(fer2013, even.labels), 4)
-        ),
-    }
+    logits = classifier.logits(normalize(images), [MAIN_HEAD])[MAIN_HEAD]
+    bias = _bias(card, logits, labels)
+    temperature = calibration.fit_temperature(logits + np.array(bias or 0.0), labels)
+    heads = {**card.heads, MAIN_HEAD: Head(EMOTIONS, round(temperature, 4), bias)}
+    labelled = even.where(even.labels >= 0)
+    if "fer2013" in heads and len(labelled):
+        own = classifier.logits(normalize(labelled.images), ["fer2013"])["fer2013"]
+        temperature = calibration.fit_temperature(own, labelled.labels)
+        heads["fer2013"] = Head(FER2013_LABELS, round(temperature, 4))
+    if AMBIGUITY_HEAD in heads:
+        asked, _, disputed = _asked(even)
+        doubt = classifier.logits(normalize(asked.images), [AMBIGUITY_HEAD])[AMBIGUITY_HEAD]
+        # Yes or no is a choice of two, no being 0.
+        pair = np.concatenate([np.zeros_like(doubt), doubt], axis=1)
+        temperature = calibration.fit_temperature(pair, disputed.astype(np.int64))
+        heads[AMBIGUITY_HEAD] = Head(LABELS[AMBIGUITY_HEAD], round(temperature, 4))
+    return heads
 
 
-def _data(training: TrainingSet) -> dict[str, Any]:
+def _bias(
+    card: ModelCard, logits: NDArray[np.float64], labels: NDArray[np.int64]
+) -> tuple[float, ...]:
+    votes = card.data.get("votes_per_emotion")
+    if not votes:
+        return ()
+    counts = np.array([votes[emotion] for emotion in EMOTIONS], np.float64)
+    return calibration.adjust_for_rare(logits, labels, counts / counts.sum())
+
+
+def _choices(classifier: OnnxClassifier, even: Faces) -> list[calibration.Choice]:
+    asked, labels, disputed = _asked(even)
+    return calibration.choose_score(classifier.answers(normalize(asked.images)), labels, disputed)
+
+
+def _measured(classifier: OnnxClassifier, held_out: Faces, odd: Faces) -> dict[str, Any]:
     return {
-        "training": "FER-2013 Training with FER+ votes",
-        "validation": "FER-2013 PublicTest with FER+ votes",
-        "images": len(training),
-        "left_out": training.left_out,
-        "targets": "shares of the votes for the eight emotions, single votes dropped",
-        "votes_per_emotion": dict(
-            zip(EMOTIONS, training.ferplus.sum(axis=0).round(1).tolist(), strict=True)
-        ),
+        "PublicTest": evaluation.evaluate(classifier, held_out),
+        "PublicTest odd rows": evaluation.evaluate(classifier, odd),
+        "accuracy_interval_95": _intervals(classifier, held_out),
     }
 
 
@@ -162,8 +172,9 @@ def _framing_table(
 def _intervals(classifier: OnnxClassifier, faces: Faces) -> dict[str, Any]:
     images, labels = _agreed(faces)
     ferplus = classifier.probabilities(normalize(images)).argmax(axis=1) == labels
-    own = classifier.probabilities(normalize(faces.images), "fer2013").argmax(axis=1)
-    return {
-        "ferplus": metrics.bootstrap_interval(ferplus),
-        "fer2013": metrics.bootstrap_interval(own == faces.labels),
-    }
+    intervals = {"ferplus": metrics.bootstrap_interval(ferplus)}
+    labelled = faces.where(faces.labels >= 0)
+    if "fer2013" in classifier.card.heads and len(labelled):
+        own = classifier.probabilities(normalize(labelled.images), "fer2013").argmax(axis=1)
+        intervals["fer2013"] = metrics.bootstrap_interval(own == labelled.labels)
+    return intervals

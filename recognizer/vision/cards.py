@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from math import isfinite
 from pathlib import Path, PurePath
 from typing import Any, Final, Literal, Self, TypeVar, get_args
 
@@ -38,10 +39,13 @@ class Head:
         labels: classes in the order of the logits; a head of one label answers yes or no.
         temperature: the logits are divided by it before the softmax; fitted on held-out rows
             (Guo et al. 2017, "On Calibration of Modern Neural Networks").
+        bias: added to the logits before that, one number a label: lifts emotions that were
+            rare in training (Menon et al. 2021, "Long-tail learning via logit adjustment").
     """
 
     labels: tuple[str, ...]
     temperature: float
+    bias: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +186,14 @@ class _Fields:
             raise self.error(name, f"names a class twice: {values!r}")
         return tuple(values)
 
+    def numbers(self, name: str, count: int) -> tuple[float, ...]:
+        """`count` numbers, or none at all."""
+        values = self.take(name, list, default=[])
+        numeric = all(type(value) in (int, float) and isfinite(value) for value in values)
+        if not numeric or len(values) not in (0, count):
+            raise self.error(name, f"is {values!r}; expected {count} numbers")
+        return tuple(float(value) for value in values)
+
     def inside(self, name: str) -> "_Fields":
         return _Fields(self.take(name, dict), self.source, f"{self.prefix}{name}.")
 
@@ -217,11 +229,17 @@ def _preprocessing(fields: _Fields) -> Preprocessing:
         raise CardError(f'{fields.source}: "preprocessing": {error}') from error
 
 
+def _head(fields: _Fields) -> Head:
+    labels = fields.labels("labels")
+    return Head(
+        labels, fields.number("temperature", 0.01, 100.0), fields.numbers("bias", len(labels))
+    )
+
+
 def _heads(fields: _Fields) -> dict[str, Head]:
     heads = {}
     for name in fields.raw:
-        head = fields.inside(name)
-        heads[name] = Head(head.labels("labels"), head.number("temperature", 0.01, 100.0))
+        heads[name] = _head(fields.inside(name))
     for name in (AMBIGUITY_HEAD, NOT_A_FACE_HEAD):
         if name in heads and len(heads[name].labels) != 1:
             found = list(heads[name].labels)

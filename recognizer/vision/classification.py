@@ -9,7 +9,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.vision.cards import AMBIGUITY_HEAD, MAIN_HEAD, NOT_A_FACE_HEAD, ModelCard
+from recognizer.vision.cards import AMBIGUITY_HEAD, MAIN_HEAD, NOT_A_FACE_HEAD, Head, ModelCard
 from recognizer.vision.detection import Detection, Image
 from recognizer.vision.preprocessing import crop_face, normalize
 from recognizer.vision.sessions import LazySession
@@ -140,7 +140,7 @@ class OnnxClassifier:
             if head in self._card.heads
         ]
         calibrated = {
-            head: calibrate(logits, self._card.heads[head].temperature)
+            head: calibrate(logits, self._card.heads[head])
             for head, logits in self.logits(faces, heads).items()
         }
         ambiguity, not_a_face = calibrated.get(AMBIGUITY_HEAD), calibrated.get(NOT_A_FACE_HEAD)
@@ -165,7 +165,7 @@ class OnnxClassifier:
         if head not in self._card.heads:
             known = ", ".join(self._card.heads)
             raise ModelError(f'{self.name} has no head "{head}"; it has {known}.')
-        return calibrate(self.logits(faces, [head])[head], self._card.heads[head].temperature)
+        return calibrate(self.logits(faces, [head])[head], self._card.heads[head])
 
     def logits(
         self, faces: NDArray[np.float32], heads: Sequence[str]
@@ -220,12 +220,12 @@ class OnnxClassifier:
         self._checked = True
 
 
-def calibrate(logits: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
-    """Probabilities of (N, K) logits: of K classes, or of yes where K is 1."""
-    if logits.shape[1] == 1:
-        yes_and_no = np.concatenate([logits, np.zeros_like(logits)], axis=1)
-        return softmax(yes_and_no / temperature)[:, :1]
-    return softmax(logits / temperature)
+def calibrate(logits: NDArray[np.float64], head: Head) -> NDArray[np.float64]:
+    """Probabilities of a head's (N, K) logits: of K classes, or of yes where K is 1."""
+    scaled = (logits + np.array(head.bias or 0.0)) / head.temperature
+    if scaled.shape[1] == 1:
+        return softmax(np.concatenate([scaled, np.zeros_like(scaled)], axis=1))[:, :1]
+    return softmax(scaled)
 
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

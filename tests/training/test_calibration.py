@@ -3,7 +3,7 @@ import pytest
 
 from recognizer.training import calibration, metrics
 from recognizer.vision import uncertainty
-from recognizer.vision.classification import softmax
+from recognizer.vision.classification import Answers, softmax
 from recognizer.vision.preprocessing import normalize
 
 
@@ -51,10 +51,39 @@ def test_no_row_is_answered_when_the_surest_are_wrong() -> None:
 
 def test_the_best_score_has_the_lowest_area_under_the_risk_curve() -> None:
     logits, labels = sample(1.0, 2000)
-    choices = calibration.choose_score(softmax(logits), labels)
+    agreed = np.zeros(len(labels), bool)
+    choices = calibration.choose_score(Answers(softmax(logits), None, None), labels, agreed)
     assert {choice.kind for choice in choices} == {"confidence", "margin", "entropy"}
     assert choices[0].aurc == min(choice.aurc for choice in choices)
     assert all(choice.error <= calibration.TARGET_ERROR for choice in choices)
+
+
+def test_an_ambiguity_head_that_sees_disagreement_gets_a_share() -> None:
+    logits, labels = sample(1.0, 2000)
+    disputed = np.random.default_rng(1).random(len(labels)) < 0.3
+    seen = np.where(disputed, 0.9, 0.1)
+    choices = calibration.choose_score(Answers(softmax(logits), seen, None), labels, disputed)
+    assert choices[0].ambiguity_weight > 0
+    assert choices[0].disagreement_auroc == 1.0
+
+
+def test_rare_emotions_are_lifted_as_far_as_accuracy_allows() -> None:
+    rng = np.random.default_rng(0)
+    frequency = np.array([0.9, 0.1])
+    labels = (rng.random(20_000) < frequency[1]).astype(np.int64)
+    evidence = rng.normal(labels * 2 - 1, 1.0)
+    logits = np.column_stack([np.log(0.9) - evidence, np.log(0.1) + evidence])
+    bias = np.array(calibration.adjust_for_rare(logits, labels, frequency))
+
+    def recall(answers: np.ndarray) -> float:
+        return float((answers.argmax(axis=1) == 1)[labels == 1].mean())
+
+    def accuracy(answers: np.ndarray) -> float:
+        return float((answers.argmax(axis=1) == labels).mean())
+
+    assert recall(logits + bias) > recall(logits) + 0.02
+    lost = accuracy(logits) - accuracy(logits + bias)
+    assert lost <= calibration.TOLERATED_ADJUSTMENT_LOSS + 1e-9
 
 
 def test_faces_are_too_small_where_the_detail_is_lost() -> None:

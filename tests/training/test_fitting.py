@@ -13,7 +13,7 @@ from recognizer.vision.preprocessing import normalize
 
 pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
 
-from recognizer.training import fitting, framing, release
+from recognizer.training import export, fitting, framing, release
 from recognizer.training.fitting import Fitting, fit, logits
 from recognizer.training.networks import ResNet9, count_macs
 
@@ -96,7 +96,9 @@ def test_a_released_model_answers_as_the_fitted_one(
 ) -> None:
     how = replace(TINY, epochs=3)
     model = fit(training, held_out, how, tmp_path / "run", quiet)
-    classifier = release.release(model, how, training, held_out, tmp_path / "tiny", quiet, Whole())
+    folder = tmp_path / "tiny"
+    card = export.draft(model, how, training, folder, quiet)
+    classifier = release.release(card, held_out, folder, quiet, Whole())
     card = classifier.card
     assert card.name == "tiny"
     assert card.macs == count_macs(model)

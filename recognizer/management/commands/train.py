@@ -42,7 +42,7 @@ class Command(BaseCommand):
         # TensorFlow takes seconds to import, so only once the data set has proved good.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         try:
-            from recognizer.training import fitting, release
+            from recognizer.training import export, fitting, release
         except ImportError as error:
             raise CommandError(
                 f"Training needs more than serving ({error}). Install it with "
@@ -61,7 +61,8 @@ class Command(BaseCommand):
             model = fitting.fit(training, held_out, how, run, self.report)
         except ValueError as error:
             raise CommandError(str(error)) from error
-        classifier = release.release(model, how, training, held_out, folder, self.report)
+        card = export.draft(model, how, training, folder, self.report)
+        classifier = release.release(card, held_out, folder, self.report)
         self.report(f"{classifier.name} is in {folder}.")
 
     def report(self, line: str) -> None:

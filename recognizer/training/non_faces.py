@@ -1,0 +1,191 @@
+"""The head that says "this is no face": fitted on frozen features, judged out of fold.
+
+FER+ marks some 150 Training rows as no faces; detectors add mistakes of their own. A linear
+head on the features of the fitted network needs no more than that, and costs nothing to serve.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer.training import metrics
+from recognizer.training.augmentation import Augmentation, augment
+from recognizer.training.preparation import TrainingSet
+
+Floats = NDArray[np.float64]
+Features = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""(N, size, size) uint8 grey pictures to (N, F) features."""
+
+FOLDS = 5
+# So many of the faces that out-of-fold answers see may be called no face.
+FALSE_ALARMS = 0.01
+# Faces and made-up backgrounds taken for fitting: more changes nothing but the time.
+FACES = 6000
+BACKGROUNDS = 2000
+# Each marked row is shown so often, varied as the faces are.
+COPIES = 8
+PENALTY = 1.0
+
+
+@dataclass(frozen=True)
+class LinearHead:
+    """`features @ weights + bias` is the logit of "no face"; weights (F,)."""
+
+    weights: Floats
+    bias: float
+
+    def logits(self, features: NDArray[np.floating]) -> Floats:
+        answers: Floats = features.astype(np.float64) @ self.weights + self.bias
+        return answers
+
+
+@dataclass(frozen=True)
+class NonFaceHead:
+    """The fitted head, its threshold, and how it does out of fold.
+
+    Attributes:
+        head: fitted on everything.
+        threshold: probability above which a crop is called no face.
+        found: share of FER+'s marked rows above it.
+        backgrounds_found: share of the made-up backgrounds above it.
+        false_alarms: share of faces above it.
+        auroc: of the marked rows against faces.
+    """
+
+    head: LinearHead
+    threshold: float
+    found: float
+    backgrounds_found: float
+    false_alarms: float
+    auroc: float | None
+
+
+def fit_non_face_head(
+    features: Features, training: TrainingSet, how: Augmentation, seed: int = 0
+) -> NonFaceHead | None:
+    """Fit the head on `training.non_faces`, backgrounds and faces; None without marked rows.
+
+    All that comes from one picture falls into one fold, so no answer that is counted here was
+    given by a head that had seen the picture.
+    """
+    if len(training.non_faces) < FOLDS:
+        return None
+    rng = np.random.default_rng(seed)
+    kinds, pictures, groups = _collect(training, how, rng)
+    seen = features(pictures).astype(np.float64)
+    positive = kinds != "face"
+    folds = rng.permutation(FOLDS * (groups.max() // FOLDS + 1))[groups] % FOLDS
+    answers = np.zeros(len(seen))
+    for fold in range(FOLDS):
+        inside = folds != fold
+        head = fit_logistic(seen[inside], positive[inside], _weights(kinds[inside]))
+        answers[~inside] = _sigmoid(head.logits(seen[~inside]))
+    threshold = float(np.quantile(answers[kinds == "face"], 1 - FALSE_ALARMS))
+    judged = kinds != "background"
+    return NonFaceHead(
+        head=fit_logistic(seen, positive, _weights(kinds)),
+        threshold=round(threshold, 4),
+        found=float((answers[kinds == "marked"] > threshold).mean()),
+        backgrounds_found=float((answers[kinds == "background"] > threshold).mean()),
+        false_alarms=float((answers[kinds == "face"] > threshold).mean()),
+        auroc=metrics.auroc(answers[judged], kinds[judged] == "marked"),
+    )
+
+
+def _collect(
+    training: TrainingSet, how: Augmentation, rng: np.random.Generator
+) -> tuple[NDArray[np.str_], NDArray[np.uint8], NDArray[np.int64]]:
+    """Pictures, what they are (marked, background or face), and which belong together."""
+    faces = rng.choice(len(training), min(FACES, len(training)), replace=False)
+    sources = rng.choice(faces, BACKGROUNDS)
+    pictures = [augment(training.images[row], how, rng) for row in faces]
+    pictures += [background(training.images[row], rng) for row in sources]
+    marked = np.tile(np.arange(len(training.non_faces)), COPIES)
+    pictures += [
+        training.non_faces[row] if copy < len(training.non_faces) else
+        augment(training.non_faces[row], how, rng)
+        for copy, row in enumerate(marked)
+    ]  # fmt: skip
+    kinds = np.repeat(["face", "background", "marked"], [len(faces), BACKGROUNDS, len(marked)])
+    groups = np.concatenate([faces, sources, len(training) + marked])
+    return kinds, np.stack(pictures), groups
+
+
+def background(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Something that is no face: a part of one blown up, its pieces shuffled, or a texture."""
+    side = image.shape[0]
+    match rng.integers(0, 3):
+        case 0:
+            small = int(rng.integers(side // 8, side // 3))
+            left, top = rng.integers(0, side - small, 2)
+            piece = image[top : top + small, left : left + small]
+            return _resized(piece, side)
+        case 1:
+            third = side // 3
+            pieces = [
+                image[y : y + third, x : x + third]
+                for y in range(0, 3 * third, third)
+                for x in range(0, 3 * third, third)
+            ]
+            order = rng.permutation(9)
+            rows = [np.hstack([pieces[order[3 * y + x]] for x in range(3)]) for y in range(3)]
+            return _resized(np.vstack(rows), side)
+        case _:
+            return _texture(side, rng)
+
+
+def _texture(side: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Noise whose power falls with frequency, as that of walls, leaves and cloth does."""
+    frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.fftfreq(side)[None])
+    frequency[0, 0] = 1
+    spectrum = np.fft.fft2(rng.normal(size=(side, side))) / frequency ** rng.uniform(0.5, 2)
+    noise = np.real(np.fft.ifft2(spectrum))
+    scaled = (noise - noise.min()) / max(float(np.ptp(noise)), 1e-9)
+    grey: NDArray[np.uint8] = (rng.uniform(0, 80) + scaled * rng.uniform(40, 175)).astype(np.uint8)
+    return grey
+
+
+def _resized(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    return cv2.resize(image, (side, side), interpolation=cv2.INTER_LINEAR).astype(np.uint8)
+
+
+def _weights(kinds: NDArray[np.str_]) -> Floats:
+    """Marked rows and backgrounds count alike, and together as much as the faces."""
+    shares = {"face": 0.5, "background": 0.25, "marked": 0.25}
+    weights = np.zeros(len(kinds))
+    for kind, share in shares.items():
+        weights[kinds == kind] = share / max(1, int((kinds == kind).sum()))
+    return weights * len(kinds)
+
+
+def fit_logistic(features: Floats, positive: NDArray[np.bool_], weights: Floats) -> LinearHead:
+    """Logistic regression with a ridge penalty, by Newton's method.
+
+    Args:
+        features: (N, F).
+        positive: (N,) what the answer should be.
+        weights: (N,) how much each row counts.
+    """
+    mean, deviation = features.mean(axis=0), features.std(axis=0) + 1e-6
+    x = np.column_stack([(features - mean) / deviation, np.ones(len(features))])
+    penalty = np.full(x.shape[1], PENALTY)
+    penalty[-1] = 0
+    parameters = np.zeros(x.shape[1])
+    for _ in range(20):
+        chance = _sigmoid(x @ parameters)
+        slope = x.T @ (weights * (chance - positive)) + penalty * parameters
+        curvature = (x * (weights * np.maximum(chance * (1 - chance), 1e-6))[:, None]).T @ x
+        change = np.linalg.solve(curvature + np.diag(penalty + 1e-9), slope)
+        parameters -= change
+        if np.abs(change).max() < 1e-6:
+            break
+    scaled = parameters[:-1] / deviation
+    return LinearHead(scaled, float(parameters[-1] - scaled @ mean))
+
+
+def _sigmoid(logits: Floats) -> Floats:
+    chances: Floats = 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
+    return chances

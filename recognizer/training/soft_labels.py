@@ -1,0 +1,136 @@
+"""What teachers think of the training images: the targets of distillation, in one small file.
+
+Hinton et al., "Distilling the knowledge in a neural network" (2015). The file names images by
+their pixels, so it fits the data set in whatever order it is read, and a student can be trained
+without training its teachers again.
+"""
+
+import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer.training.datasets.faces import FER2013_LABELS, DatasetError
+from recognizer.training.preparation import HEADS, image_digests
+from recognizer.vision.classification import OnnxClassifier, softmax
+from recognizer.vision.preprocessing import normalize
+
+# Bytes of each image's SHA-256 that are kept: enough for billions of images.
+DIGEST_BYTES = 8
+Probabilities = dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class SoftLabels:
+    """Probabilities by image.
+
+    Attributes:
+        digests: (N,) S8, the beginning of the SHA-256 of each image's pixels, sorted.
+        ferplus: (N, 8) float32, in the order of EMOTIONS.
+        fer2013: (N, 7) float32, in the order of FER2013_LABELS.
+        teachers: names and versions of the models that were asked.
+    """
+
+    digests: NDArray[np.bytes_]
+    ferplus: NDArray[np.float32]
+    fer2013: NDArray[np.float32]
+    teachers: tuple[str, ...]
+
+    def of(self, images: NDArray[np.uint8]) -> Probabilities:
+        """Probabilities by head for (N, size, size) uint8 images.
+
+        Raises:
+            DatasetError: the teachers have not seen all of the images.
+        """
+        wanted = _short_digests(images)
+        place = np.searchsorted(self.digests, wanted).clip(0, max(0, len(self.digests) - 1))
+        unseen = self.digests[place] != wanted
+        if unseen.any():
+            raise DatasetError(
+                f"The soft labels lack {int(unseen.sum())} of {len(images)} images; they were "
+                "made from another data set. Make them again with `manage.py teach`."
+            )
+        return {"ferplus": self.ferplus[place], "fer2013": self.fer2013[place]}
+
+    def save(self, path: Path) -> None:
+        """Write a compressed .npz; probabilities become whole 255ths."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(
+            path,
+            digests=self.digests,
+            ferplus=np.round(self.ferplus * 255).astype(np.uint8),
+            fer2013=np.round(self.fer2013 * 255).astype(np.uint8),
+            teachers=np.array(self.teachers),
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> "SoftLabels":
+        """Read what `save` has written.
+
+        Raises:
+            DatasetError: the file is missing or is something else.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return cls(
+                    file["digests"],
+                    _shares(file["ferplus"]),
+                    _shares(file["fer2013"]),
+                    tuple(file["teachers"].tolist()),
+                )
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            raise DatasetError(f"{path} cannot be read as soft labels: {error}.") from error
+
+
+def teach(
+    teachers: Sequence[OnnxClassifier],
+    images: NDArray[np.uint8],
+    progress: Iterable[OnnxClassifier] | None = None,
+) -> SoftLabels:
+    """Average the teachers' answers to each image and to its mirror image.
+
+    The logits are taken as they are, without the card's temperature: the networks were fitted
+    to shares of votes, and the temperature to winners.
+
+    Args:
+        teachers: each with the heads "ferplus" and "fer2013".
+        images: (N, size, size) uint8.
+        progress: the same teachers wrapped in a progress bar, if one is wanted.
+
+    Raises:
+        ModelError: a teacher lacks a head or takes another size.
+    """
+    sums: Probabilities = {}
+    for teacher in teachers if progress is None else progress:
+        for pictures in (images, images[:, :, ::-1]):
+            logits = dict(teacher.logits(normalize(pictures), HEADS))
+            logits["fer2013"] = _in_order(teacher, logits["fer2013"])
+            for head in HEADS:
+                share = (softmax(logits[head]) / (2 * len(teachers))).astype(np.float32)
+                sums[head] = sums[head] + share if head in sums else share
+    digests, first = np.unique(_short_digests(images), return_index=True)
+    return SoftLabels(
+        digests,
+        sums["ferplus"][first],
+        sums["fer2013"][first],
+        tuple(teacher.name for teacher in teachers),
+    )
+
+
+def _in_order(teacher: OnnxClassifier, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    labels = teacher.card.heads["fer2013"].labels
+    ordered: NDArray[np.float64] = logits[:, [labels.index(name) for name in FER2013_LABELS]]
+    return ordered
+
+
+def _shares(quantised: NDArray[np.uint8]) -> NDArray[np.float32]:
+    shares = quantised.astype(np.float32)
+    total: NDArray[np.float32] = shares / np.maximum(shares.sum(axis=1, keepdims=True), 1)
+    return total
+
+
+def _short_digests(images: NDArray[np.uint8]) -> NDArray[np.bytes_]:
+    return image_digests(images).astype(f"S{DIGEST_BYTES}")

@@ -1,0 +1,65 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recognizer.training.augmentation import Augmentation
+from recognizer.training.datasets.faces import Faces
+from recognizer.training.non_faces import background, fit_logistic, fit_non_face_head
+from recognizer.training.preparation import TrainingSet, prepare
+
+
+@pytest.fixture
+def training(faces: Faces) -> TrainingSet:
+    prepared = prepare(faces.split("Training"), faces.split("PublicTest"))
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (30, 48, 48)).astype(np.uint8)
+    return replace(prepared, non_faces=noise)
+
+
+def roughness(images: np.ndarray) -> np.ndarray:
+    """Two features that tell noise from drawings."""
+    steps = np.abs(np.diff(images.astype(np.float32), axis=2)).mean(axis=(1, 2))
+    return np.column_stack([steps, images.mean(axis=(1, 2))])
+
+
+def test_it_tells_faces_from_what_is_none_out_of_fold(training: TrainingSet) -> None:
+    found = fit_non_face_head(roughness, training, Augmentation())
+    assert found is not None
+    assert found.auroc is not None
+    assert found.auroc > 0.9
+    assert found.found > 0.7
+    assert found.false_alarms <= 0.02
+    assert 0 < found.threshold < 1
+
+
+def test_without_marked_rows_there_is_no_such_head(training: TrainingSet) -> None:
+    none = replace(training, non_faces=training.non_faces[:0])
+    assert fit_non_face_head(roughness, none, Augmentation()) is None
+
+
+def test_features_that_say_nothing_find_nothing(training: TrainingSet) -> None:
+    rng = np.random.default_rng(0)
+
+    def blind(images: np.ndarray) -> np.ndarray:
+        return rng.normal(size=(len(images), 3))
+
+    found = fit_non_face_head(blind, training, Augmentation())
+    assert found is not None
+    assert found.auroc is not None
+    assert 0.3 < found.auroc < 0.7
+
+
+def test_logistic_regression_finds_the_line_that_made_the_data() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(3, 2, (20_000, 2))
+    chance = 1 / (1 + np.exp(-(features @ [1.0, -0.5] - 1.0)))
+    head = fit_logistic(features, rng.random(20_000) < chance, np.ones(20_000))
+    np.testing.assert_allclose([*head.weights, head.bias], [1.0, -0.5, -1.0], atol=0.1)
+
+
+def test_backgrounds_have_the_size_of_a_face(faces: Faces) -> None:
+    rng = np.random.default_rng(0)
+    made = [background(faces.images[0], rng) for _ in range(20)]
+    assert {picture.shape for picture in made} == {(48, 48)}
+    assert len({picture.tobytes() for picture in made}) == 20

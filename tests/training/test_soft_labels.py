@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recognizer.training.datasets.faces import DatasetError, Faces
+from recognizer.training.preparation import distilled, prepare
+from recognizer.training.soft_labels import SoftLabels, teach
+from recognizer.vision.classification import OnnxClassifier
+from tests.vision.tiny_model import write_tiny_model
+
+
+@pytest.fixture
+def teacher(tmp_path: Path) -> OnnxClassifier:
+    return OnnxClassifier(write_tiny_model(tmp_path / "teacher"))
+
+
+def test_they_find_their_images_in_any_order(
+    teacher: OnnxClassifier, faces: Faces, tmp_path: Path
+) -> None:
+    labels = teach([teacher], faces.images)
+    labels.save(tmp_path / "soft.npz")
+    loaded = SoftLabels.load(tmp_path / "soft.npz")
+    assert loaded.teachers == (teacher.name,)
+    straight, reversed_ = loaded.of(faces.images), loaded.of(faces.images[::-1])
+    for head in ("ferplus", "fer2013"):
+        np.testing.assert_array_equal(straight[head], reversed_[head][::-1])
+        np.testing.assert_allclose(straight[head].sum(axis=1), 1, atol=1e-5)
+        np.testing.assert_allclose(straight[head], labels.of(faces.images)[head], atol=0.01)
+
+
+def test_a_face_and_its_mirror_image_are_taught_alike(
+    teacher: OnnxClassifier, faces: Faces
+) -> None:
+    mirrored = np.ascontiguousarray(faces.images[:, :, ::-1])
+    one = teach([teacher], faces.images).of(faces.images)["ferplus"]
+    other = teach([teacher], mirrored).of(mirrored)["ferplus"]
+    np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_images_that_no_teacher_saw_are_counted(teacher: OnnxClassifier, faces: Faces) -> None:
+    labels = teach([teacher], faces.images[:50])
+    with pytest.raises(DatasetError, match=r"lack \d+ of 160 images"):
+        labels.of(faces.images)
+
+
+def test_another_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "soft.npz").write_text("no archive")
+    with pytest.raises(DatasetError, match="cannot be read as soft labels"):
+        SoftLabels.load(tmp_path / "soft.npz")
+
+
+def test_targets_move_towards_the_teacher(faces: Faces, teacher: OnnxClassifier) -> None:
+    training = prepare(faces.split("Training"), faces.split("PublicTest"))
+    taught = teach([teacher], training.images).of(training.images)
+    half = distilled(training, taught, 0.5)
+    np.testing.assert_allclose(half.ferplus, (training.ferplus + taught["ferplus"]) / 2)
+    np.testing.assert_array_equal(distilled(training, taught, 0.0).ferplus, training.ferplus)
