@@ -6,11 +6,17 @@ TensorFlow.
 """
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, compose, helper, numpy_helper
+
+from recognizer.training.calibration import CLOSE_CALL_MARGIN
+from recognizer.training.release import NOTES, file_hash
+from recognizer.vision.cards import NOT_A_FACE_HEAD, Head, ModelCard, UncertaintyRule, Weights
+from recognizer.vision.classification import OnnxClassifier
 
 OPSET_OF_EVEN_SPLITS = 18
 # Weights of this many values and more are kept in half precision on disk.
@@ -18,51 +24,84 @@ LARGE = 256
 
 
 def average(members: Sequence[Path], path: Path, *, mirror: bool = True) -> None:
-    """Write the average of ONNX models with the input "faces" and the same outputs.
+    """Write the average of ONNX models that take "faces" of the same size.
 
     Args:
-        members: model.onnx files.
+        members: model.onnx files. An output that only some of them have is the average of
+            those.
         path: where to write.
         mirror: also average over each face and its mirror image, for twice the work.
 
     Raises:
-        ValueError: there is no member, or they do not fit together.
+        ValueError: there is no member, or they take other sizes.
     """
-    networks = [onnx.load(member) for member in members]
-    if not networks:
+    if not members:
         raise ValueError("There is no model to average; name at least one.")
+    networks = [onnx.load(member) for member in members]
     opset = max(_opset(network) for network in networks)
     networks = [onnx.version_converter.convert_version(network, opset) for network in networks]
-    heads = [output.name for output in networks[0].graph.output]
-    widths = [_shape(output)[-1] for output in networks[0].graph.output]
     size = _shape(networks[0].graph.input[0])[1]
     for member, network in zip(members, networks, strict=True):
-        if {output.name for output in network.graph.output} != set(heads) or _shape(
-            network.graph.input[0]
-        )[1] != size:
+        if _shape(network.graph.input[0])[1] != size:
             raise ValueError(
-                f"{member} has other outputs or another input size than {members[0]}; only models "
-                "with the same heads and the same size can be averaged."
+                f"{member} has another input size than {members[0]}; only models that take the "
+                "same size can be averaged."
             )
     nodes, constants = _both_sides(size) if mirror else ([], [])
     seen = "both_sides" if mirror else "faces"
+    answers: dict[str, list[str]] = {}
+    outputs: dict[str, onnx.ValueInfoProto] = {}
     for number, network in enumerate(networks):
+        for output in network.graph.output:
+            shape: list[str | int | None] = ["n", _shape(output)[-1]]
+            value = helper.make_tensor_value_info(output.name, TensorProto.FLOAT, shape)
+            outputs.setdefault(output.name, value)
+            answers.setdefault(output.name, []).append(f"m{number}_{output.name}")
         part = compose.add_prefix(network, f"m{number}_").graph
         nodes += [_reading(node, f"m{number}_faces", seen) for node in part.node]
         constants += part.initializer
-    for head in heads:
-        nodes += _mean(head, [f"m{number}_{head}" for number in range(len(networks))], mirror)
+    for head, parts in answers.items():
+        nodes += _mean(head, parts, mirror)
     nodes, constants = _halved(nodes, constants)
     faces = helper.make_tensor_value_info("faces", TensorProto.FLOAT, ["n", size, size, 1])
-    outputs = [
-        helper.make_tensor_value_info(head, TensorProto.FLOAT, ["n", width])
-        for head, width in zip(heads, widths, strict=True)
-    ]
-    graph = helper.make_graph(nodes, "average", [faces], outputs, constants)
+    graph = helper.make_graph(nodes, "average", [faces], [*outputs.values()], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
     onnx.checker.check_model(model, full_check=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(model, path)
+
+
+def draft(members: Sequence[OnnxClassifier], folder: Path, *, mirror: bool = True) -> ModelCard:
+    """Write `folder`/model.onnx, the average of the members; its card, not calibrated yet.
+
+    Raises:
+        ValueError: see `average`.
+    """
+    average([member.weights for member in members], folder / "model.onnx", mirror=mirror)
+    cards = [member.card for member in members]
+    heads = {name: Head(head.labels, 1.0) for card in cards for name, head in card.heads.items()}
+    thresholds = [card.uncertainty.not_a_face for card in cards if NOT_A_FACE_HEAD in card.heads]
+    rule = UncertaintyRule(
+        "confidence",
+        1.0,
+        CLOSE_CALL_MARGIN,
+        not_a_face=float(np.mean(thresholds)) if thresholds else 1.0,
+    )
+    names = " and ".join(f"{card.name} {card.version}" for card in cards)
+    return ModelCard(
+        name=folder.name,
+        version=f"{datetime.now(UTC):%Y.%m}",
+        architecture=f"average of {names}" + (", each face and its mirror image" if mirror else ""),
+        parameters=sum(card.parameters for card in cards),
+        macs=(2 if mirror else 1) * sum(card.macs for card in cards),
+        weights=Weights("model.onnx", file_hash(folder / "model.onnx")),
+        preprocessing=cards[0].preprocessing,
+        heads=heads,
+        uncertainty=rule,
+        data=cards[0].data,
+        training={card.name: card.training for card in cards},
+        notes=NOTES,
+    )
 
 
 def _opset(network: onnx.ModelProto) -> int:

@@ -112,6 +112,11 @@ class OnnxClassifier:
         """The model's card."""
         return self._card
 
+    @property
+    def weights(self) -> Path:
+        """The file of the network."""
+        return self._path
+
     def classify(self, image: Image, detections: Sequence[Detection]) -> list[Classification]:
         """Read the expression of each detected face of an (H, W, 3) RGB uint8 photo."""
         if not detections:
