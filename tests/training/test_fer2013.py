@@ -102,6 +102,13 @@ def test_a_file_that_is_no_archive_is_refused(dataset: tuple[Path, Path], tmp_pa
         read(fake, dataset[1])
 
 
+def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
+    endless = tmp_path / "fer2013.csv"
+    endless.write_text("emotion,pixels,Usage\n0," + "1 " * 100_000 + ",Training\n")
+    with pytest.raises(DatasetError, match="cannot be read: field larger"):
+        read(endless)
+
+
 def test_a_missing_split_names_what_there_is(faces: Faces) -> None:
     with pytest.raises(DatasetError, match="no PrivateTest rows; it holds PublicTest, Training"):
         faces.split("PrivateTest")

@@ -1,4 +1,4 @@
-"""Fit, calibrate and export the default model from FER-2013 and the FER+ votes."""
+"""Fit, calibrate and export a model from a data set of faces."""
 
 import os
 from argparse import ArgumentParser
@@ -7,8 +7,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from recognizer.management.dataset.options import add_source_options, read_source
 from recognizer.training.datasets.faces import DatasetError
-from recognizer.training.datasets.fer2013 import read
+from recognizer.training.datasets.reading import training_and_held_out
 from recognizer.training.preparation import prepare
 from recognizer.vision.classification import DEFAULT_MODEL, MODELS_FOLDER
 
@@ -22,8 +23,7 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("fer2013", type=Path, help="fer2013.csv, also .gz, .xz or .zip")
-        parser.add_argument("--ferplus", type=Path, required=True, help="fer2013new.csv")
+        add_source_options(parser)
         parser.add_argument("--name", default=DEFAULT_MODEL, help="the model's name (%(default)s)")
         parser.add_argument("--run", type=Path, help="run folder (runs/NAME)")
         parser.add_argument("--output", type=Path, help="where models lie (recognizer/weights)")
@@ -33,9 +33,8 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         try:
-            faces = read(options["fer2013"], options["ferplus"])
-            held_out = faces.split("PublicTest")
-            training = prepare(faces.split("Training"), held_out)
+            learned, held_out = training_and_held_out(read_source(options, self.report))
+            training = prepare(learned, held_out)
         except DatasetError as error:
             raise CommandError(str(error)) from error
         self.report(f"{len(training)} images to learn from; left out: {training.left_out}.")

@@ -11,6 +11,7 @@ import gzip
 import io
 import lzma
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,9 +20,13 @@ from typing import Final, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from recognizer.training.datasets.classes import CLASSES
 from recognizer.training.datasets.faces import FER2013_LABELS, SPLITS, DatasetError, Faces
+from recognizer.training.datasets.progress import bar
+from recognizer.training.datasets.result import Bad, Problem, settle
 
 SIDE: Final = 48
+_ANNOTATORS: Final = 10
 # FER+'s column for each of our emotions, then its two ways of declining.
 _FERPLUS_COLUMNS: Final = {
     "anger": "anger",
@@ -35,13 +40,77 @@ _FERPLUS_COLUMNS: Final = {
 }
 
 
-def read(fer2013: Path, ferplus: Path) -> Faces:
-    """Read both files, plain or packed (.gz, .bz2, .xz, .zip), and align them row by row."""
-    images, labels, splits = _read_pixels(fer2013)
-    votes, named, vote_splits = _read_votes(ferplus)
-    # A file may hold fewer splits than the other: what they share is matched.
-    rows = np.isin(splits, vote_splits)
-    vote_rows = np.isin(vote_splits, splits)
+# RuntimeError: an encrypted archive, or one packed in an unknown way.
+_UNREADABLE: Final = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    UnicodeDecodeError,
+    csv.Error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+# Text to level at once; millions of numbers are too many to convert one by one.
+_LEVELS: Final = {str(level): level for level in range(256)}
+
+
+def read(fer2013: Path, ferplus: Path | None = None) -> Faces:
+    """Read both files, plain or packed (.gz, .bz2, .xz, .zip), and align them row by row.
+
+    Args:
+        fer2013: the pictures with their own labels.
+        ferplus: the votes; without them, each row counts as ten votes for its own label.
+
+    Raises:
+        DatasetError: a file or a row is not what it should be.
+    """
+    return read_rows(fer2013, ferplus, "stop")[0]
+
+
+def read_rows(
+    fer2013: Path, ferplus: Path | None, bad: Bad
+) -> tuple[Faces, NDArray[np.int64], list[Problem]]:
+    """The rows that can be read, as in `read`; their numbers in the file, from 1; the problems.
+
+    Raises:
+        DatasetError: a file cannot be read, the two do not match, or there are problems and
+            `bad` is "stop".
+    """
+    problems: list[Problem] = []
+    images, labels, splits = _read_pixels(fer2013, problems)
+    settle(problems, bad, str(fer2013))
+    numbers = np.arange(1, len(labels) + 1)
+    if ferplus is None:
+        votes, named = _own_votes(labels), np.ones(len(labels), np.bool_)
+    else:
+        votes, named, vote_splits = _read_votes(ferplus, problems)
+        settle(problems, bad, str(ferplus))
+        # Where both are whole, a row that lost its Usage still has its place.
+        if len(splits) == len(vote_splits):
+            splits = np.where(splits == "", vote_splits, splits)
+        rows, vote_rows = _matched(fer2013, splits, ferplus, vote_splits)
+        images, labels, splits, numbers = images[rows], labels[rows], splits[rows], numbers[rows]
+        votes, named = votes[vote_rows], named[vote_rows]
+    read = (labels >= 0) & (votes >= 0).all(axis=1) & (splits != "")
+    faces = Faces(images, labels, votes, named, splits)
+    if read.all():
+        return faces, numbers, problems
+    return faces.where(read), numbers[read], problems
+
+
+def _own_votes(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    votes = np.zeros((len(labels), len(CLASSES)), np.int64)
+    columns = np.array([CLASSES.index(name) for name in FER2013_LABELS])
+    votes[np.arange(len(labels)), columns[labels]] = _ANNOTATORS
+    return votes
+
+
+def _matched(
+    fer2013: Path, splits: NDArray[np.str_], ferplus: Path, vote_splits: NDArray[np.str_]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which rows of either file belong together: those of the splits that both hold."""
+    rows, vote_rows = np.isin(splits, vote_splits), np.isin(vote_splits, splits)
     splits, vote_splits = splits[rows], vote_splits[vote_rows]
     if not len(splits):
         raise DatasetError(f"{fer2013.name} and {ferplus.name} have no split in common.")
@@ -58,67 +127,80 @@ def read(fer2013: Path, ferplus: Path) -> Faces:
             f"Row {row + 1} is {splits[row]} in {fer2013.name} but {vote_splits[row]} in "
             f"{ferplus.name}; both files must hold the same rows in the same order."
         )
-    return Faces(images[rows], labels[rows], votes[vote_rows], named[vote_rows], splits)
+    return rows, vote_rows
 
 
 def _read_pixels(
-    path: Path,
+    path: Path, problems: list[Problem]
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.str_]]:
-    images, labels, splits = [], [], []
+    """Images, labels and splits; a row that cannot be read is black, -1 and may have no split."""
+    pixels, labels, splits = bytearray(), [], []
     with _open_text(path) as lines:
-        reader = csv.DictReader(lines)
+        # The challenge's own file has spaces after its commas.
+        reader = csv.DictReader(lines, skipinitialspace=True)
         _require_columns(path, reader, ("emotion", "pixels", "Usage"))
-        for number, row in enumerate(reader, start=1):
-            images.append(_parse_pixels(path, number, row["pixels"]))
-            labels.append(_parse_label(path, number, row["emotion"]))
-            splits.append(_parse_split(path, number, row["Usage"]))
-    if not images:
+        for number, row in enumerate(bar(reader, f"reading {path.name}", "rows"), start=1):
+            wrong = _wrong_label(row["emotion"]) or _wrong_split(row["Usage"])
+            levels = _parse_pixels(row["pixels"] or "")
+            if isinstance(levels, str):
+                wrong, levels = wrong or levels, bytes(SIDE * SIDE)
+            if wrong:
+                problems.append(Problem(f"{path.name}, row {number}", wrong))
+            pixels += levels
+            labels.append(-1 if wrong else int(row["emotion"]))
+            splits.append("" if _wrong_split(row["Usage"]) else row["Usage"])
+    if not labels:
         raise DatasetError(f"{path.name} has a header but no rows.")
-    return np.stack(images), np.array(labels, np.int64), np.array(splits, np.str_)
+    # One array that was never copied: there are tens of thousands of pictures.
+    images = np.frombuffer(pixels, np.uint8).reshape(-1, SIDE, SIDE)
+    return images, np.array(labels, np.int64), np.array(splits, np.str_)
 
 
-def _parse_pixels(path: Path, number: int, text: str) -> NDArray[np.uint8]:
+def _parse_pixels(text: str) -> bytes | str:
+    """The grey levels, or what is wrong with them."""
+    words = text.split()
     try:
-        pixels = np.array((text or "").split(), dtype=np.int64)
-    except ValueError as error:
-        raise DatasetError(f"{path.name}, row {number}: pixels must be numbers: {error}.") from None
-    if len(pixels) != SIDE * SIDE or (len(pixels) and not 0 <= pixels.min() <= pixels.max() <= 255):
-        raise DatasetError(
-            f"{path.name}, row {number}: expected {SIDE * SIDE} grey levels of 0-255, got "
-            f"{len(pixels)} values."
-        )
-    return pixels.astype(np.uint8).reshape(SIDE, SIDE)
+        levels = bytes([_LEVELS[word] for word in words])
+    except KeyError:
+        try:
+            levels = bytes(map(int, words))
+        except ValueError as error:
+            return f"pixels must be numbers of 0-255: {error}."
+    if len(levels) != SIDE * SIDE:
+        return f"expected {SIDE * SIDE} grey levels of 0-255, got {len(levels)} values."
+    return levels
 
 
-def _parse_label(path: Path, number: int, text: str) -> int:
-    if text not in {str(label) for label in range(len(FER2013_LABELS))}:
-        raise DatasetError(f"{path.name}, row {number}: emotion must be 0-6, got {text!r}.")
-    return int(text)
+def _wrong_label(text: str | None) -> str:
+    good = text in {str(label) for label in range(len(FER2013_LABELS))}
+    return "" if good else f"emotion must be 0-6, got {text!r}."
 
 
-def _parse_split(path: Path, number: int, text: str) -> str:
-    if text not in SPLITS:
-        raise DatasetError(
-            f"{path.name}, row {number}: Usage must be {', '.join(SPLITS)}; got {text!r}."
-        )
-    return text
+def _wrong_split(text: str | None) -> str:
+    return "" if text in SPLITS else f"Usage must be {', '.join(SPLITS)}; got {text!r}."
 
 
-def _read_votes(path: Path) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.str_]]:
+def _read_votes(
+    path: Path, problems: list[Problem]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.str_]]:
+    """Votes, names and splits; a row that cannot be read has votes of -1."""
     columns = (*_FERPLUS_COLUMNS.values(), "unknown", "NF")
     votes, named, splits = [], [], []
     with _open_text(path) as lines:
         reader = csv.DictReader(lines)
         _require_columns(path, reader, ("Usage", "Image name", *columns))
         for number, row in enumerate(reader, start=1):
+            wrong = _wrong_split(row["Usage"])
             try:
-                votes.append([int(row[column]) for column in columns])
+                counts = [int(row[column]) for column in columns]
             except (TypeError, ValueError):
-                raise DatasetError(
-                    f"{path.name}, row {number}: every vote must be a whole number."
-                ) from None
+                wrong = wrong or "every vote must be a whole number."
+            if wrong:
+                problems.append(Problem(f"{path.name}, row {number}", wrong))
+                counts = [-1] * len(columns)
+            votes.append(counts)
             named.append(bool((row["Image name"] or "").strip()))
-            splits.append(_parse_split(path, number, row["Usage"]))
+            splits.append("" if _wrong_split(row["Usage"]) else row["Usage"])
     return (
         np.array(votes, np.int64).reshape(-1, len(columns)),
         np.array(named, np.bool_),
@@ -158,5 +240,5 @@ def _open_text(path: Path) -> Iterator[TextIO]:
         else:
             with path.open(encoding="utf-8-sig", newline="") as lines:
                 yield lines
-    except (OSError, EOFError, lzma.LZMAError, zipfile.BadZipFile, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise DatasetError(f"{path} cannot be read: {error}.") from error

@@ -1,0 +1,63 @@
+"""The options that every command takes that reads a data set."""
+
+from argparse import ArgumentParser
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from recognizer.training.datasets.faces import DatasetError
+from recognizer.training.datasets.reading import LAYOUTS, Reading, read_dataset
+from recognizer.training.datasets.result import BadParts
+
+
+def add_source_options(parser: ArgumentParser) -> None:
+    """Add SOURCE, --ferplus, --extra, --size and --bad."""
+    layouts = "; ".join(layout.replace("%", "%%") for layout in LAYOUTS)
+    parser.add_argument(
+        "source", type=Path, metavar="SOURCE", help=f"a data set in one of these layouts: {layouts}"
+    )
+    parser.add_argument(
+        "--ferplus", type=Path, metavar="FILE", help="fer2013new.csv, the votes for FER-2013"
+    )
+    parser.add_argument(
+        "--extra",
+        type=Path,
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="a further data set that is added to Training; may be given again",
+    )
+    parser.add_argument(
+        "--size", type=int, default=48, metavar="N", help="side of the images (%(default)s pixels)"
+    )
+    parser.add_argument(
+        "--bad",
+        choices=["stop", "skip"],
+        default="stop",
+        help="at broken images, empty and unknown classes: stop, or skip them (%(default)s)",
+    )
+
+
+def read_source(options: dict[str, Any], report: Callable[[str], None]) -> Reading:
+    """Read what the options name, and report what was decided and skipped.
+
+    Raises:
+        DatasetError: the data set cannot be read.
+    """
+    try:
+        reading = read_dataset(
+            options["source"],
+            ferplus=options["ferplus"],
+            extra=options["extra"],
+            size=options["size"],
+            bad=options["bad"],
+        )
+    except BadParts as error:
+        raise DatasetError(f"{error}\nMend this, or leave it out with --bad skip.") from error
+    for note in reading.notes:
+        report(note)
+    for problem in reading.problems:
+        report(f"Skipped {problem}")
+    if reading.problems:
+        report(f"{len(reading.problems)} problems were skipped.")
+    return reading

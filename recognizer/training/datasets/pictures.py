@@ -1,0 +1,157 @@
+"""Image files in, one array of grey squares out."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer.training.datasets.faces import DatasetError, Faces
+from recognizer.training.datasets.progress import bar
+from recognizer.training.datasets.result import Bad, Problem, Reading, settle
+from recognizer.vision.images import Undecodable, decode
+
+# What file managers and archivers leave behind.
+_LITTER: Final = ("thumbs.db", "desktop.ini", "__macosx")
+
+
+@dataclass
+class Plan:
+    """Image files that are to become faces; lists of equal length, and what was found so far.
+
+    Attributes:
+        root: the data set's folder.
+        layout: as in `Reading`.
+        files: image files, below `root`.
+        labels: FER-2013's own label of each, or -1.
+        votes: ten votes of each, as in `Faces.votes`.
+        splits: one of SPLITS.
+        groups: as in `Reading`.
+    """
+
+    root: Path
+    layout: str
+    files: list[Path] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    votes: list[Sequence[int]] = field(default_factory=list)
+    splits: list[str] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, file: Path, label: int, votes: Sequence[int], split: str, group: str) -> None:
+        self.files.append(file)
+        self.labels.append(label)
+        self.votes.append(votes)
+        self.splits.append(split)
+        self.groups.append(group)
+
+
+def carry_out(plan: Plan, size: int, bad: Bad) -> Reading:
+    """Decode a plan's files.
+
+    Raises:
+        DatasetError: problems that are not to be skipped, or no image that can be read.
+    """
+    # What the names alone tell is said before minutes of decoding.
+    settle(plan.problems, bad, str(plan.root))
+    images, sizes, read, broken = _load(plan.files, size, plan.root.name)
+    settle(broken, bad, str(plan.root))
+    if not read.any():
+        raise DatasetError(f"{plan.root} ({plan.layout}) holds no image that can be read.")
+    votes = np.array(plan.votes, np.int64).reshape(len(read), -1)
+    faces = Faces(
+        images=images,
+        labels=np.array(plan.labels, np.int64),
+        votes=votes,
+        named=2 * votes[:, -1] <= votes.sum(axis=1),
+        splits=np.array(plan.splits, np.str_),
+    )
+    origins = [str(file.relative_to(plan.root)) for file in plan.files]
+    groups = plan.groups
+    if not read.all():
+        faces, sizes = faces.where(read), sizes[read]
+        origins = [origins[row] for row in np.flatnonzero(read)]
+        groups = [groups[row] for row in np.flatnonzero(read)]
+    problems = (*plan.problems, *broken)
+    return Reading(
+        faces, plan.layout, sizes, tuple(origins), tuple(groups), problems, tuple(plan.notes)
+    )
+
+
+def grey_square(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """An image as (size, size) grey levels; one that is not square is squeezed into it.
+
+    Args:
+        image: (H, W, 3) RGB or (H, W) grey, 0-255.
+        size: side in pixels. Shrinking averages areas, enlarging interpolates.
+    """
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image
+    height, width = grey.shape
+    if (height, width) == (size, size):
+        return grey  # type: ignore[return-value]
+    shrinks = height >= size and width >= size
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(grey, (size, size), interpolation=how)  # type: ignore[return-value]
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """The folders in a folder by name, without hidden ones and litter."""
+    return [entry for entry in sorted(_entries(folder)) if entry.is_dir()]
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Every file in a folder and the folders in it, by name, without hidden ones and litter."""
+    found: list[Path] = []
+    for entry in sorted(_entries(folder)):
+        if entry.is_dir() and not entry.is_symlink():
+            found += files_below(entry)
+        elif not entry.is_dir():
+            found.append(entry)
+    return found
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    try:
+        entries = list(folder.iterdir())
+    except OSError as error:
+        raise DatasetError(f"{folder} cannot be read: {error.strerror}.") from error
+    for entry in entries:
+        if not entry.name.startswith(".") and entry.name.casefold() not in _LITTER:
+            yield entry
+
+
+def _load(
+    files: Sequence[Path], size: int, name: str
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.bool_], list[Problem]]:
+    """Images (N, size, size), their own sizes (N, 2), which could be read (N,), and why not."""
+    images = np.zeros((len(files), size, size), np.uint8)
+    sizes = np.zeros((len(files), 2), np.int64)
+    read = np.zeros(len(files), np.bool_)
+    broken: list[Problem] = []
+    numbered: Iterable[tuple[int, Path]] = enumerate(files)
+    for row, file in bar(numbered, f"reading {name}", "images", len(files)):
+        pixels = _decode(file)
+        if isinstance(pixels, str):
+            broken.append(Problem(str(file), pixels))
+            continue
+        images[row] = grey_square(pixels, size)
+        sizes[row] = pixels.shape[1], pixels.shape[0]
+        read[row] = True
+    return images, sizes, read, broken
+
+
+def _decode(file: Path) -> NDArray[np.uint8] | str:
+    """RGB pixels, or a sentence that says why there are none."""
+    # Opening a pipe or a device could wait for ever.
+    if not file.is_file():
+        return "There is no such file." if not file.exists() else "This is not a regular file."
+    try:
+        with file.open("rb") as stream:
+            decoded = decode(stream)
+    except OSError as error:
+        return f"The file cannot be read: {error.strerror}."
+    return decoded.message if isinstance(decoded, Undecodable) else decoded.image

@@ -1,0 +1,132 @@
+"""One way to read any data set of faces."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from recognizer.training.datasets import fer2013
+from recognizer.training.datasets.faces import DatasetError, Faces
+from recognizer.training.datasets.folders import CLASS_FOLDERS, FERG, SPLIT_FOLDERS, plan_folders
+from recognizer.training.datasets.pictures import carry_out, grey_square, subfolders
+from recognizer.training.datasets.result import Bad, Problem, Reading, joined
+from recognizer.training.datasets.votes import REVIEWED, plan_votes
+
+__all__ = ["LAYOUTS", "Problem", "Reading", "read_dataset", "training_and_held_out"]
+
+FER2013: Final = (
+    "FER-2013: a file with the columns emotion, pixels, Usage (.csv, .gz, .bz2, .xz, .zip)"
+)
+LAYOUTS: Final = (FER2013, SPLIT_FOLDERS, CLASS_FOLDERS, FERG, REVIEWED)
+SIZES: Final = (8, 512)
+
+
+def read_dataset(
+    source: Path,
+    *,
+    ferplus: Path | None = None,
+    extra: Sequence[Path] = (),
+    size: int = fer2013.SIDE,
+    bad: Bad = "stop",
+) -> Reading:
+    """Read a data set in any of LAYOUTS; which one it is, is seen from the files.
+
+    Args:
+        source: a file in the layout of FER-2013, or a folder.
+        ferplus: FER+ votes that belong to the rows of a FER-2013 file; without them, each row
+            counts as ten votes for its own label, as an image in a class folder does.
+        extra: further data sets, added to Training; what they hold out themselves is left out.
+        size: side of the images in pixels, 8-512; images of another size are resized.
+        bad: "stop" refuses a data set with problems, "skip" leaves out what is concerned.
+
+    Raises:
+        DatasetError: the layout is unknown, nothing can be read, or there are problems and
+            `bad` is "stop".
+    """
+    if not SIZES[0] <= size <= SIZES[1]:
+        raise DatasetError(f"The size must lie in {SIZES[0]}-{SIZES[1]} pixels, not {size}.")
+    readings = [_read(source, ferplus, size, bad)]
+    for place in extra:
+        further = _read(place, None, size, bad, hold_out=False)
+        # A path that tells where it comes from, among those of other data sets.
+        origins = tuple(str(place / origin) for origin in further.origins)
+        readings.append(replace(further, origins=origins))
+    return joined(readings)
+
+
+def training_and_held_out(reading: Reading) -> tuple[Faces, Faces]:
+    """The Training rows and the held-out rows (PublicTest).
+
+    Raises:
+        DatasetError: there are none of either; it says how a data set gets them.
+    """
+    present = set(reading.faces.splits.tolist())
+    for split, where in (("Training", "train/<class>/"), ("PublicTest", "test/<class>/")):
+        if split not in present:
+            raise DatasetError(
+                f"The data set ({reading.layout}) has no {split} rows; it holds "
+                f"{', '.join(sorted(present))}. Training needs rows to learn from (Training) and "
+                f"rows held out to measure on (PublicTest): in folders, put some into {where}."
+            )
+    return reading.faces.split("Training"), reading.faces.split("PublicTest")
+
+
+def _read(
+    source: Path, ferplus: Path | None, size: int, bad: Bad, hold_out: bool = True
+) -> Reading:
+    if not source.exists():
+        raise DatasetError(f"{source}: there is no such file or folder.")
+    if not source.is_dir():
+        return _read_fer2013(source, ferplus, size, bad, hold_out)
+    if ferplus is not None:
+        raise DatasetError(
+            f"{ferplus} cannot be used: FER+ votes belong to the rows of a FER-2013 file, and "
+            f"{source} is a folder."
+        )
+    folder: Path | None = source
+    while folder is not None:
+        plan = plan_votes(folder, hold_out) or plan_folders(folder, hold_out)
+        if plan is not None:
+            return carry_out(plan, size, bad)
+        # Archives often hold one folder that holds all.
+        inside = subfolders(folder)
+        folder = inside[0] if len(inside) == 1 else None
+    raise DatasetError(_unknown(source))
+
+
+def _unknown(source: Path) -> str:
+    files = [
+        file.name for file in sorted(source.iterdir()) if re.search(r"\.csv(\.\w+)?$", file.name)
+    ]
+    hint = f" To read one of its files, name it: {source / files[0]}." if files else ""
+    layouts = "".join(f"\n  {layout}" for layout in LAYOUTS)
+    return f"{source} is in none of the layouts that can be read.{hint} They are:{layouts}"
+
+
+def _read_fer2013(
+    source: Path, ferplus: Path | None, size: int, bad: Bad, hold_out: bool
+) -> Reading:
+    faces, numbers, problems = fer2013.read_rows(source, ferplus, bad)
+    notes: list[str] = []
+    if ferplus is None:
+        notes.append(f"{source.name} without FER+: its own labels count as ten votes each.")
+    if not hold_out:
+        training = faces.splits == "Training"
+        if not training.all():
+            notes.append(f"The held-out rows of {source} were left out.")
+            faces, numbers = faces.where(training), numbers[training]
+    if not len(faces):
+        raise DatasetError(f"{source} holds no row that can be used.")
+    sizes = np.full((len(faces), 2), faces.images.shape[1], np.int64)
+    if size != faces.images.shape[1]:
+        resized = np.empty((len(faces), size, size), np.uint8)
+        for row, image in enumerate(faces.images):
+            resized[row] = grey_square(image, size)
+        faces = replace(faces, images=resized)
+    origins = tuple(f"{source.name}, row {number}" for number in numbers)
+    return Reading(
+        faces, FER2013, sizes, origins, ("",) * len(faces), tuple(problems), tuple(notes)
+    )

@@ -1,0 +1,99 @@
+"""What reading a data set gives: its faces, and what was wrong with it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer.training.datasets.faces import DatasetError, Faces
+
+Bad = Literal["stop", "skip"]
+"""What to do about problems: refuse the data set, or leave out what is concerned."""
+
+_NAMED: Final = 12
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something in a data set that cannot be used.
+
+    Attributes:
+        path: the file or folder, or a file's row: "fer2013.csv, row 7".
+        what: what is wrong with it, and what would be right.
+    """
+
+    path: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.what}"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A data set as it was read; `sizes`, `origins` and `groups` follow the rows of `faces`.
+
+    Attributes:
+        faces: the faces, in the order of the source, further images last.
+        layout: what the source turned out to be, as in `reading.LAYOUTS`.
+        problems: what was skipped and why; empty unless skipping was asked for.
+        notes: sentences on what was decided while reading: names, held-out characters.
+        sizes: (N, 2) int64, width and height of each image before it was resized.
+        origins: where each row comes from: a path below the source, or a file and its row.
+        groups: what must not be torn apart by a split (a photo's owner, a character); "" where
+            nothing is known.
+    """
+
+    faces: Faces
+    layout: str
+    sizes: NDArray[np.int64]
+    origins: tuple[str, ...]
+    groups: tuple[str, ...]
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class BadParts(DatasetError):
+    """A data set has problems that were not to be skipped."""
+
+
+def settle(problems: Sequence[Problem], bad: Bad, where: str) -> None:
+    """Stop for problems unless they are to be skipped.
+
+    Raises:
+        BadParts: there are problems and `bad` is "stop"; it counts them all and names the
+            first dozen.
+    """
+    if bad == "skip" or not problems:
+        return
+    if len(problems) == 1:
+        raise BadParts(str(problems[0]))
+    lines = [f"  {problem}" for problem in problems[:_NAMED]]
+    if len(problems) > _NAMED:
+        lines.append(f"  … and {len(problems) - _NAMED} more")
+    raise BadParts("\n".join([f"{where} has {len(problems)} problems:", *lines]))
+
+
+def joined(readings: Sequence[Reading]) -> Reading:
+    """Several readings as one, in order; the first one's layout names it."""
+    if len(readings) == 1:
+        return readings[0]
+    parts = [reading.faces for reading in readings]
+    faces = Faces(
+        np.concatenate([part.images for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.votes for part in parts]),
+        np.concatenate([part.named for part in parts]),
+        np.concatenate([part.splits for part in parts]),
+    )
+    return Reading(
+        faces,
+        readings[0].layout,
+        np.concatenate([reading.sizes for reading in readings]),
+        tuple(origin for reading in readings for origin in reading.origins),
+        tuple(group for reading in readings for group in reading.groups),
+        tuple(problem for reading in readings for problem in reading.problems),
+        tuple(note for reading in readings for note in reading.notes),
+    )
