@@ -9,6 +9,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from recognizer.vision.affect import heads_of, read_affect
 from recognizer.vision.cards import MAIN_HEAD, ModelCard
 from recognizer.vision.detection import Detection, Image
 from recognizer.vision.preprocessing import crop_face, normalize
@@ -33,10 +34,13 @@ class Classification:
     Attributes:
         probabilities: (8,) float64, calibrated, summing to 1, in the order of EMOTIONS.
         sharpness: of the crop that the model saw, see `uncertainty.sharpness`.
+        valence, arousal: -1 to 1, or None if the card does not say how to read them.
     """
 
     probabilities: NDArray[np.float64]
     sharpness: float
+    valence: float | None = None
+    arousal: float | None = None
 
 
 class Classifier(Protocol):
@@ -100,10 +104,13 @@ class OnnxClassifier:
             [crop_face(image, one.box, one.landmarks, preprocessing) for one in detections]
         )
         faces = normalize(crops)
-        probabilities = self.probabilities(faces)
+        # Each head once: ONNX Runtime refuses to give an output twice.
+        heads = dict.fromkeys([MAIN_HEAD, *heads_of(self._card)])
+        by_head = self._calibrated(faces, list(heads))
+        affect = read_affect(self._card, by_head, len(faces))
         return [
-            Classification(row, float(sharp))
-            for row, sharp in zip(probabilities, sharpness(faces), strict=True)
+            Classification(row, float(sharp), *axes)
+            for row, sharp, axes in zip(by_head[MAIN_HEAD], sharpness(faces), affect, strict=True)
         ]
 
     def probabilities(
@@ -121,8 +128,13 @@ class OnnxClassifier:
         if head not in self._card.heads:
             known = ", ".join(self._card.heads)
             raise ModelError(f'{self.name} has no head "{head}"; it has {known}.')
-        logits = self.logits(faces, [head])[head]
-        return softmax(logits / self._card.heads[head].temperature)
+        return self._calibrated(faces, [head])[head]
+
+    def _calibrated(
+        self, faces: NDArray[np.float32], heads: Sequence[str]
+    ) -> dict[str, NDArray[np.float64]]:
+        logits = self.logits(faces, heads)
+        return {head: softmax(logits[head] / self._card.heads[head].temperature) for head in heads}
 
     def logits(
         self, faces: NDArray[np.float32], heads: Sequence[str]
