@@ -50,3 +50,11 @@ def test_a_model_without_the_entry_gives_none(
 ) -> None:
     (face,) = Recognizer(classifier=OnnxClassifier(tiny_model)).recognize(astronaut).faces
     assert face.valence is face.arousal is None
+
+
+def test_the_shipped_model_reads_the_smile_as_pleasant(astronaut: NDArray[np.uint8]) -> None:
+    (face,) = Recognizer().recognize(astronaut).faces
+    assert face.valence is not None
+    assert face.arousal is not None
+    assert 0.5 < face.valence <= 1
+    assert -1 <= face.arousal <= 1
