@@ -34,7 +34,14 @@ def embed(images: NDArray[np.uint8], seed: int) -> Floats:
 
     Returns:
         (N, 2); the unit is a distance between pictures whose grey levels are 0-1.
+
+    Raises:
+        ValueError: there are too few images.
     """
+    if len(images) < NEIGHBOURS + 2:
+        raise ValueError(
+            f"ISOMAP needs at least {NEIGHBOURS + 2} Training faces; there are {len(images)}."
+        )
     flat = images.reshape(len(images), -1).astype(np.float32) / 255
     chosen = np.random.default_rng(seed).permutation(len(flat))[:SEEDS]
     plane = Isomap(n_neighbors=NEIGHBOURS, n_components=2)
@@ -50,7 +57,7 @@ class OnCircumplex:
     Attributes:
         turned: the plane, only shifted, turned, mirrored and scaled (Procrustes) so that the
             classes' centres come as near to their places as they can.
-        moved: besides, each class shifted so that its centre is its place.
+        moved: each class shifted so that its centre is its place, and scaled to SPREAD around it.
     """
 
     turned: Floats

@@ -41,6 +41,11 @@ def test_the_same_seed_gives_the_same_plane(monkeypatch: pytest.MonkeyPatch) -> 
     np.testing.assert_array_equal(isomap.embed(pictures, seed=3), isomap.embed(pictures, seed=3))
 
 
+def test_too_few_pictures_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least 12 Training faces; there are 3"):
+        isomap.embed(np.zeros((3, 4, 4), np.uint8), seed=0)
+
+
 @pytest.fixture
 def turned_circle() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Faces around the emotions' places, seen in a mirror, turned, shifted and magnified."""

@@ -97,8 +97,12 @@ def _line(score: dict[str, Any], axis: str, shipped: str) -> str:
     mark = "*" if score["name"] == shipped else " "
     name = score["name"] + (" (ref)" if score["kind"] == "reference" else "")
     cells = [
-        f"{found[measure]:6.3f} [{low:6.3f}, {high:6.3f}]"
+        f"{_number(found[measure])} [{_number(low)}, {_number(high)}]"
         for measure in ("ccc", "rmse", "ccc_difference")
         for low, high in [found[f"{measure}_interval"]]
     ]
     return f"{mark} {name:<50}  {'  '.join(cells)}"
+
+
+def _number(value: float) -> str:
+    return f"{round(value, 3) + 0.0:6.3f}"  # Adding 0 makes -0 a 0.
