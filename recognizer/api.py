@@ -61,8 +61,13 @@ class FaceOut(Schema):
     uncertain: bool
     reasons: list[str]
     probabilities: Probabilities
-    valence: float | None = Field(description="-1 to 1; null while there is no such model.")
-    arousal: float | None = Field(description="-1 to 1; null while there is no such model.")
+    valence: float | None = Field(
+        description="-1 (unpleasant) to 1 (pleasant); null if the model does not give it."
+    )
+    arousal: float | None = Field(
+        description="-1 (calm) to 1 (excited), experimental: it agrees little with people; "
+        "null if the model does not give it."
+    )
 
 
 class PhotoOut(Schema):

@@ -278,7 +278,8 @@ class Prediction(AppendOnly):
     """One model version's answer for one face.
 
     `probabilities` holds eight calibrated floats in the order of EMOTIONS; `emotion` is the
-    most probable one even when `uncertain`; `reasons` says why, as codes.
+    most probable one even when `uncertain`; `reasons` says why, as codes. `valence` and `arousal`
+    are -1 to 1, or null where the model does not give them.
     """
 
     face = models.ForeignKey(Face, models.CASCADE, related_name="predictions")
@@ -288,6 +289,8 @@ class Prediction(AppendOnly):
     confidence = models.FloatField(_("confidence"))
     uncertain = models.BooleanField(_("uncertain"))
     reasons = models.JSONField(default=list, blank=True)
+    valence = models.FloatField(_("valence"), null=True, blank=True)
+    arousal = models.FloatField(_("arousal"), null=True, blank=True)
     created = models.DateTimeField(default=timezone.now)
 
     class Meta:

@@ -32,6 +32,8 @@ COLUMNS = (
     "uncertain",
     "reasons",
     *EMOTIONS,
+    "valence",
+    "arousal",
     "model",
 )
 
@@ -49,8 +51,8 @@ def face_as_dict(face: Face) -> dict[str, Any]:
         "uncertain": prediction.uncertain,
         "reasons": prediction.reasons,
         "probabilities": dict(zip(EMOTIONS, prediction.probabilities, strict=True)),
-        "valence": None,
-        "arousal": None,
+        "valence": prediction.valence,
+        "arousal": prediction.arousal,
     }
 
 
@@ -109,6 +111,7 @@ def as_csv(photos: Iterable[Photo]) -> Iterator[str]:
 def _face_columns(face: Face) -> list[Any]:
     prediction = face.current
     assert prediction is not None
+    affect = (prediction.valence, prediction.arousal)
     return [
         face.number,
         *face.box,
@@ -118,6 +121,7 @@ def _face_columns(face: Face) -> list[Any]:
         "yes" if prediction.uncertain else "no",
         " ".join(prediction.reasons),
         *(f"{probability:.4f}" for probability in prediction.probabilities),
+        *("" if axis is None else round(axis, 3) for axis in affect),
         str(prediction.model_version),
     ]
 

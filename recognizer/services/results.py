@@ -114,6 +114,8 @@ def _save_faces(
                 "confidence": recognized.confidence,
                 "uncertain": recognized.uncertain,
                 "reasons": list(recognized.reasons),
+                "valence": recognized.valence,
+                "arousal": recognized.arousal,
             },
         )
         face.save(update_fields=["current"])

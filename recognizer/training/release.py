@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.training import calibration, evaluation, framing, metrics
+from recognizer.training.affect import with_affect
 from recognizer.training.datasets.faces import FER2013_LABELS, NOT_A_FACE, Faces, majority
 from recognizer.vision.cards import AMBIGUITY_HEAD, MAIN_HEAD, NOT_A_FACE_HEAD, Head, ModelCard
 from recognizer.vision.classification import OnnxClassifier
@@ -58,6 +59,7 @@ def release(
         ValueError: the detector finds no face in the held-out images.
     """
     even, odd = evaluation.even_and_odd(held_out)
+    card = with_affect(card)
     card.save(folder / "card.json")
     card = replace(card, heads=_fit_heads(OnnxClassifier(folder), even))
     card.save(folder / "card.json")

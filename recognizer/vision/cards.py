@@ -72,8 +72,39 @@ class UncertaintyRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Axis:
+    """One axis of affect, read as an expectation over one head's calibrated probabilities.
+
+    Attributes:
+        head: one of the card's.
+        coordinates: where each label of that head lies on the axis, -1 to 1.
+    """
+
+    head: str
+    coordinates: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Affect:
+    """How valence and arousal are read.
+
+    Attributes:
+        arousal_experimental: whether arousal has not been shown to agree with people.
+        source: where the coordinates come from, for people.
+    """
+
+    valence: Axis
+    arousal: Axis
+    arousal_experimental: bool
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCard:
-    """`card.json`, checked. `metrics`, `data` and `training` are free-form, for people."""
+    """`card.json`, checked. `metrics`, `data` and `training` are free-form, for people.
+
+    `affect` is None for a model that gives neither valence nor arousal.
+    """
 
     name: str
     version: str
@@ -85,6 +116,7 @@ class ModelCard:
     heads: Mapping[str, Head]
     uncertainty: UncertaintyRule
     labels: tuple[str, ...] = EMOTIONS
+    affect: Affect | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
@@ -119,6 +151,7 @@ class ModelCard:
         labels = fields.labels("labels")
         if labels != EMOTIONS:
             raise fields.error("labels", f"is {list(labels)}, expected {list(EMOTIONS)}")
+        heads = _heads(fields.inside("heads"))
         return cls(
             name=fields.take("name", str),
             version=fields.take("version", str),
@@ -127,9 +160,10 @@ class ModelCard:
             macs=fields.take("macs", int),
             weights=_weights(fields.inside("weights")),
             preprocessing=_preprocessing(fields.inside("preprocessing")),
-            heads=_heads(fields.inside("heads")),
+            heads=heads,
             uncertainty=_uncertainty(fields.inside("uncertainty")),
             labels=labels,
+            affect=_affect(fields.inside("affect"), heads) if "affect" in fields.raw else None,
             metrics=fields.take("metrics", dict, default={}),
             data=fields.take("data", dict, default={}),
             training=fields.take("training", dict, default={}),
@@ -139,6 +173,8 @@ class ModelCard:
     def as_dict(self) -> dict[str, Any]:
         """The card as JSON types; `from_dict(card.as_dict()) == card`."""
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        if self.affect is None:
+            del plain["affect"]
         return {"schema": SCHEMA, **plain}
 
     def save(self, path: Path) -> None:
@@ -193,6 +229,12 @@ class _Fields:
         if not numeric or len(values) not in (0, count):
             raise self.error(name, f"is {values!r}; expected {count} numbers")
         return tuple(float(value) for value in values)
+
+    def flag(self, name: str) -> bool:
+        value = self.raw.get(name)
+        if not isinstance(value, bool):
+            raise self.error(name, f"is {value!r}; expected true or false")
+        return value
 
     def inside(self, name: str) -> "_Fields":
         return _Fields(self.take(name, dict), self.source, f"{self.prefix}{name}.")
@@ -266,3 +308,22 @@ def _uncertainty(fields: _Fields) -> UncertaintyRule:
         ambiguity_weight=fields.number("ambiguity_weight", 0.0, 1.0, default=0.0),
         not_a_face=fields.number("not_a_face", 0.0, 1.0, default=1.0),
     )
+
+
+def _affect(fields: _Fields, heads: Mapping[str, Head]) -> Affect:
+    return Affect(
+        valence=_axis(fields.inside("valence"), heads),
+        arousal=_axis(fields.inside("arousal"), heads),
+        arousal_experimental=fields.flag("arousal_experimental"),
+        source=fields.take("source", str, default=""),
+    )
+
+
+def _axis(fields: _Fields, heads: Mapping[str, Head]) -> Axis:
+    head = fields.take("head", str)
+    if head not in heads:
+        raise fields.error("head", f"is {head!r}; expected one of {list(heads)}")
+    places, labels = fields.inside("coordinates"), heads[head].labels
+    if set(places.raw) != set(labels):
+        raise fields.error("coordinates", f"names {list(places.raw)}; expected {list(labels)}")
+    return Axis(head, {label: places.number(label, -1.0, 1.0) for label in labels})

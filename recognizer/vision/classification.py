@@ -9,6 +9,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from recognizer.vision.affect import heads_of, read_affect
 from recognizer.vision.cards import AMBIGUITY_HEAD, MAIN_HEAD, NOT_A_FACE_HEAD, Head, ModelCard
 from recognizer.vision.detection import Detection, Image
 from recognizer.vision.preprocessing import crop_face, normalize
@@ -36,12 +37,15 @@ class Classification:
         ambiguity: probability that people would disagree about the face; None without such
             a head.
         not_a_face: probability that this is no face at all; None without such a head.
+        valence, arousal: -1 to 1, or None if the card does not say how to read them.
     """
 
     probabilities: NDArray[np.float64]
     sharpness: float
     ambiguity: float | None = None
     not_a_face: float | None = None
+    valence: float | None = None
+    arousal: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,11 +56,13 @@ class Answers:
         probabilities: (N, 8) in the order of EMOTIONS.
         ambiguity: (N,) see `Classification`, or None.
         not_a_face: (N,) see `Classification`, or None.
+        affect: N pairs of valence and arousal, see `Classification`.
     """
 
     probabilities: NDArray[np.float64]
-    ambiguity: NDArray[np.float64] | None
-    not_a_face: NDArray[np.float64] | None
+    ambiguity: NDArray[np.float64] | None = None
+    not_a_face: NDArray[np.float64] | None = None
+    affect: Sequence[tuple[float, float] | tuple[None, None]] = ()
 
 
 class Classifier(Protocol):
@@ -133,26 +139,26 @@ class OnnxClassifier:
                 float(sharp),
                 None if answers.ambiguity is None else float(answers.ambiguity[row]),
                 None if answers.not_a_face is None else float(answers.not_a_face[row]),
+                *answers.affect[row],
             )
             for row, sharp in enumerate(sharpness(faces))
         ]
 
     def answers(self, faces: NDArray[np.float32]) -> Answers:
         """Everything that the model says of (N, size, size, 1) normalised crops, in one run."""
-        heads = [
-            head
-            for head in (MAIN_HEAD, AMBIGUITY_HEAD, NOT_A_FACE_HEAD)
-            if head in self._card.heads
-        ]
-        calibrated = {
+        asked = (MAIN_HEAD, AMBIGUITY_HEAD, NOT_A_FACE_HEAD, *heads_of(self._card))
+        # Each head once: ONNX Runtime refuses to give an output twice.
+        heads = [head for head in dict.fromkeys(asked) if head in self._card.heads]
+        by_head = {
             head: calibrate(logits, self._card.heads[head])
             for head, logits in self.logits(faces, heads).items()
         }
-        ambiguity, not_a_face = calibrated.get(AMBIGUITY_HEAD), calibrated.get(NOT_A_FACE_HEAD)
+        ambiguity, not_a_face = by_head.get(AMBIGUITY_HEAD), by_head.get(NOT_A_FACE_HEAD)
         return Answers(
-            calibrated[MAIN_HEAD],
+            by_head[MAIN_HEAD],
             None if ambiguity is None else ambiguity[:, 0],
             None if not_a_face is None else not_a_face[:, 0],
+            read_affect(self._card, by_head, len(faces)),
         )
 
     def probabilities(

@@ -24,7 +24,7 @@ class RecognizedFace:
         detection_score: the detector's own, 0-1.
         probabilities: eight, calibrated, in the order of EMOTIONS.
         reasons: why the model declines to commit; empty when it does not.
-        valence, arousal: -1 to 1, or None while no model gives them.
+        valence, arousal: -1 to 1, or None if the model does not give them.
     """
 
     box: Box
@@ -83,8 +83,8 @@ class RecognizedFace:
                 emotion: round(share, 6)
                 for emotion, share in zip(EMOTIONS, self.probabilities, strict=True)
             },
-            "valence": self.valence,
-            "arousal": self.arousal,
+            "valence": _rounded(self.valence),
+            "arousal": _rounded(self.arousal),
         }
 
 
@@ -147,7 +147,14 @@ class Recognizer:
             detection_score=detection.score,
             probabilities=tuple(float(share) for share in answer.probabilities),
             reasons=tuple(reasons),
+            valence=answer.valence,
+            arousal=answer.arousal,
         )
+
+
+def _rounded(value: float | None) -> float | None:
+    # People's ratings of one face differ by tenths; more digits would pretend.
+    return None if value is None else round(value, 3)
 
 
 def _area(detection: Detection) -> int:

@@ -44,7 +44,8 @@ def test_a_done_photo_has_its_faces(
     assert list(face["probabilities"]) == list(EMOTIONS)
     assert sum(face["probabilities"].values()) == pytest.approx(1, abs=1e-6)
     assert face["confidence"] == max(face["probabilities"].values())
-    assert face["valence"] is face["arousal"] is None
+    assert 0.5 < face["valence"] <= 1
+    assert -1 <= face["arousal"] <= 1
 
 
 def test_no_faces_is_done_with_an_empty_list(

@@ -9,7 +9,7 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.serializers.json import DjangoJSONEncoder
 
-from recognizer.models import Photo
+from recognizer.models import Photo, Prediction
 from recognizer.services import downloads
 from recognizer.services.owners import Owner
 from recognizer.vision.emotions import EMOTIONS
@@ -134,6 +134,14 @@ def test_csv_has_a_line_per_face(alice_owner: Owner) -> None:
     assert third["face"] == third["emotion"] == third["model"] == ""
 
 
+def test_csv_gives_valence_and_arousal_as_numbers(alice_owner: Owner) -> None:
+    photo = make_photo(alice_owner, "two.jpg", ["sad", "happy"])
+    Prediction.objects.filter(face=photo.faces.get(number=1)).update(valence=-0.51234, arousal=0.1)
+    first, second = rows(photos_of(alice_owner))
+    assert (first["valence"], first["arousal"]) == ("-0.512", "0.1")
+    assert second["valence"] == second["arousal"] == ""
+
+
 @pytest.mark.parametrize(
     "name", ["=1+1.jpg", "+1.jpg", "-1.jpg", "@SUM(A1).jpg", "\t=1.jpg", '=HYPERLINK("http://x")']
 )
@@ -187,6 +195,9 @@ def test_a_face_has_the_form_that_all_doors_share(alice_owner: Owner) -> None:
     assert (face["emotion"], face["uncertain"], face["reasons"]) == ("sad", True, ["close_call"])
     assert list(face["probabilities"]) == list(EMOTIONS)
     assert face["valence"] is face["arousal"] is None
+    Prediction.objects.update(valence=-0.5, arousal=0.25)
+    (face,) = downloads.photo_as_dict(Photo.objects.get(pk=photo.pk))["faces"]
+    assert (face["valence"], face["arousal"]) == (-0.5, 0.25)
 
 
 @pytest.mark.parametrize("writer", [downloads.as_csv, downloads.as_json, downloads.as_zip])

@@ -1,3 +1,4 @@
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -57,6 +58,18 @@ def save(
     claimed = Photo.objects.get(pk=photo.pk)
     found = Recognition(width=200, height=150, faces=faces)
     return results.save(claimed, image, found, version or make_version())
+
+
+def test_it_keeps_valence_and_arousal_where_the_model_gives_them(
+    photo: Photo, image: NDArray[np.uint8]
+) -> None:
+    read = dataclasses.replace(face(LEFT), valence=0.7125, arousal=-0.25)
+    assert save(photo, image, read, face(RIGHT))
+    first, second = (row.current for row in photo.faces.order_by("number"))
+    assert first
+    assert second
+    assert (first.valence, first.arousal) == (0.7125, -0.25)
+    assert second.valence is second.arousal is None
 
 
 def test_it_saves_every_face_with_its_prediction(

@@ -52,7 +52,7 @@ def test_no_row_is_answered_when_the_surest_are_wrong() -> None:
 def test_the_best_score_has_the_lowest_area_under_the_risk_curve() -> None:
     logits, labels = sample(1.0, 2000)
     agreed = np.zeros(len(labels), bool)
-    choices = calibration.choose_score(Answers(softmax(logits), None, None), labels, agreed)
+    choices = calibration.choose_score(Answers(softmax(logits)), labels, agreed)
     assert {choice.kind for choice in choices} == {"confidence", "margin", "entropy"}
     assert choices[0].aurc == min(choice.aurc for choice in choices)
     assert all(choice.error <= calibration.TARGET_ERROR for choice in choices)
@@ -62,7 +62,7 @@ def test_an_ambiguity_head_that_sees_disagreement_gets_a_share() -> None:
     logits, labels = sample(1.0, 2000)
     disputed = np.random.default_rng(1).random(len(labels)) < 0.3
     seen = np.where(disputed, 0.9, 0.1)
-    choices = calibration.choose_score(Answers(softmax(logits), seen, None), labels, disputed)
+    choices = calibration.choose_score(Answers(softmax(logits), seen), labels, disputed)
     assert choices[0].ambiguity_weight > 0
     assert choices[0].disagreement_auroc == 1.0
 

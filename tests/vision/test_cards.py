@@ -1,3 +1,4 @@
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -5,12 +6,14 @@ from typing import Any
 import pytest
 
 from recognizer.vision.cards import CardError, ModelCard
-from tests.vision.tiny_model import tiny_card
+from tests.vision.tiny_model import TINY_AFFECT, tiny_card
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
     """A card with one entry changed, or removed when the value is None."""
     card = tiny_card()
+    if path.startswith("affect."):
+        card["affect"] = copy.deepcopy(TINY_AFFECT)
     *parents, last = path.split(".")
     place = card
     for parent in parents:
@@ -36,6 +39,16 @@ def test_what_it_saves_it_reads_back(tiny_model: Path, tmp_path: Path) -> None:
     card = ModelCard.load(tiny_model / "card.json")
     card.save(tmp_path / "card.json")
     assert ModelCard.load(tmp_path / "card.json") == card
+    assert ModelCard.from_dict(card.as_dict()) == card
+
+
+def test_affect_may_be_missing_and_is_kept_when_it_is_there() -> None:
+    without = ModelCard.from_dict(tiny_card())
+    assert without.affect is None
+    assert "affect" not in without.as_dict()
+    card = ModelCard.from_dict(tiny_card() | {"affect": TINY_AFFECT})
+    assert card.affect is not None
+    assert card.affect.valence.coordinates["happy"] == 1.0
     assert ModelCard.from_dict(card.as_dict()) == card
 
 
@@ -71,6 +84,15 @@ def test_the_free_parts_may_be_missing() -> None:
         ("uncertainty.score", "mood", '"uncertainty.score"'),
         ("uncertainty.threshold", 1.5, '"uncertainty.threshold"'),
         ("uncertainty.threshold", float("nan"), '"uncertainty.threshold"'),
+        ("affect", [], '"affect" is []; expected an object'),
+        ("affect.valence", None, '"affect.valence" is missing'),
+        ("affect.valence.head", "mood", "\"affect.valence.head\" is 'mood'; expected one of"),
+        ("affect.valence.coordinates.sad", -1.5, '"affect.valence.coordinates.sad" is -1.5'),
+        ("affect.valence.coordinates.sad", "low", '"affect.valence.coordinates.sad" is'),
+        ("affect.arousal.coordinates.sad", None, '"affect.arousal.coordinates" names'),
+        ("affect.arousal.coordinates.joy", 0.5, '"affect.arousal.coordinates" names'),
+        ("affect.arousal_experimental", None, '"affect.arousal_experimental" is None'),
+        ("affect.arousal_experimental", 1, '"affect.arousal_experimental" is 1; expected true'),
     ],
 )
 def test_a_wrong_card_is_refused_by_name_and_place(

@@ -12,6 +12,12 @@ from recognizer.vision.emotions import EMOTIONS
 
 FER2013 = ["anger", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
 
+TINY_AFFECT: dict[str, Any] = {
+    "valence": {"head": "fer2013", "coordinates": dict.fromkeys(FER2013, -0.5) | {"happy": 1}},
+    "arousal": {"head": "ferplus", "coordinates": dict.fromkeys(EMOTIONS, 0.25)},
+    "arousal_experimental": True,
+}
+
 
 def write_tiny_model(folder: Path, size: int = 48, seed: int = 7, **changes: Any) -> Path:
     """Write model.onnx and card.json; `changes` replace entries of the card."""

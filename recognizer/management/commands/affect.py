@@ -1,0 +1,108 @@
+"""Judge every way to valence and arousal by people's ratings."""
+
+import json
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from recognizer.training.affect import with_affect
+from recognizer.training.datasets.fer2013 import read
+from recognizer.training.datasets.ratings import read_ratings
+from recognizer.vision import classification
+from recognizer.vision.classification import DEFAULT_MODEL, OnnxClassifier, load_model
+
+AXES = ("valence", "arousal")
+
+
+class Command(BaseCommand):
+    help = (
+        "Judge every way to valence and arousal by people's ratings: concordance (CCC) and RMSE "
+        "with 95% bootstrap intervals. Runs without TensorFlow."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("source", type=Path, help="fer2013.csv, also .gz, .xz or .zip")
+        parser.add_argument("--ferplus", type=Path, required=True, help="fer2013new.csv")
+        parser.add_argument(
+            "--human",
+            type=Path,
+            required=True,
+            help="ratings: row (from 0, in the source), valence and arousal (-2 to 2)",
+        )
+        parser.add_argument("--model", default="", help="a model's name (the default model)")
+        parser.add_argument("--seed", type=int, default=1, help="(%(default)s)")
+        parser.add_argument(
+            "--write",
+            action="store_true",
+            help="write into the model's card how to read valence and arousal",
+        )
+        parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+    def handle(self, **options: Any) -> None:
+        try:
+            classifier = load_model(options["model"])
+        except ValueError as error:
+            raise CommandError(str(error), returncode=2) from error
+        result = _compare(classifier, options)
+        if options["json"]:
+            self.stdout.write(json.dumps(result))
+        else:
+            self.stdout.write("\n".join(_table(result)))
+        if options["write"]:
+            folder = classification.MODELS_FOLDER / (options["model"] or DEFAULT_MODEL)
+            card = with_affect(classifier.card, result["arousal_experimental"])
+            card.save(folder / "card.json")
+            self.stderr.write(f"{folder / 'card.json'} says how to read valence and arousal.")
+
+
+def _compare(classifier: OnnxClassifier, options: dict[str, Any]) -> dict[str, Any]:
+    try:
+        from recognizer.training.affect_comparison import compare
+    except ImportError as error:
+        raise CommandError(
+            f"The comparison needs more than serving ({error}). Install it with "
+            "`.venv/bin/python -m pip install -r requirements.txt` and try again."
+        ) from error
+    try:
+        faces = read(options["source"], options["ferplus"])
+        ratings = read_ratings(options["human"], faces)
+        return compare(classifier, faces, ratings, options["seed"])
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+
+
+def _table(result: dict[str, Any]) -> Iterator[str]:
+    yield (
+        f"{result['model']}: {result['n']} rated faces, heads fitted on "
+        f"{result['training_faces']:,} Training faces, seed {result['seed']}"
+    )
+    for axis in AXES:
+        yield ""
+        yield f"{axis:<52}  CCC                    RMSE                  CCC difference"
+        for score in result["candidates"]:
+            yield _line(score, axis, result["shipped"][axis])
+    yield ""
+    yield "* shipped. Differences are to it, paired. Brackets hold 95% bootstrap intervals."
+    yield "(ref) knows more than a served model can: people's labels, or other faces' ratings."
+    if result["arousal_experimental"]:
+        yield "Arousal is experimental: what is shipped does not beat a constant."
+
+
+def _line(score: dict[str, Any], axis: str, shipped: str) -> str:
+    found = score[axis]
+    mark = "*" if score["name"] == shipped else " "
+    name = score["name"] + (" (ref)" if score["kind"] == "reference" else "")
+    cells = [
+        f"{_number(found[measure])} [{_number(low)}, {_number(high)}]"
+        for measure in ("ccc", "rmse", "ccc_difference")
+        for low, high in [found[f"{measure}_interval"]]
+    ]
+    return f"{mark} {name:<50}  {'  '.join(cells)}"
+
+
+def _number(value: float) -> str:
+    return f"{round(value, 3) + 0.0:6.3f}"  # Adding 0 makes -0 a 0.

@@ -1,0 +1,147 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from django.core.management import CommandError, call_command
+
+from recognizer.vision import classification
+from recognizer.vision.cards import ModelCard
+from recognizer.vision.classification import DEFAULT_MODEL
+from tests.vision.tiny_model import write_tiny_model
+
+pytest.importorskip("sklearn", reason="scikit-learn is needed for ISOMAP")
+
+SHOWN = ("happy", "neutral", "sad", "surprise")
+VALENCE = {"happy": 2, "neutral": 0, "sad": -2, "surprise": 1}
+FIRST = 96  # PublicTest begins here in the data set of the tests.
+
+
+@pytest.fixture(autouse=True)
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small model in place of the shipped one."""
+    write_tiny_model(tmp_path / "models" / DEFAULT_MODEL)
+    monkeypatch.setattr(classification, "MODELS_FOLDER", tmp_path / "models")
+    return tmp_path / "models"
+
+
+def ratings(path: Path, lines: list[tuple[int, float, float]] | None = None) -> Path:
+    """Ratings of every PublicTest face: valence by its emotion, arousal by chance."""
+    if lines is None:
+        rng = np.random.default_rng(0)
+        rows = range(FIRST, FIRST + 64)
+        lines = [(row, VALENCE[SHOWN[row % 4]], int(rng.integers(-2, 3))) for row in rows]
+    text = "".join(f"{row},{valence},{arousal},0\n" for row, valence, arousal in lines)
+    path.write_text("row,valence,arousal,dominance\n" + text)
+    return path
+
+
+def run(dataset: tuple[Path, Path], human: Path, *more: str) -> None:
+    call_command(
+        "affect", str(dataset[0]), "--ferplus", str(dataset[1]), "--human", str(human), *more
+    )
+
+
+def as_json(
+    dataset: tuple[Path, Path], human: Path, capsys: pytest.CaptureFixture[str], *more: str
+) -> dict[str, Any]:
+    run(dataset, human, "--json", *more)
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1
+    result: dict[str, Any] = json.loads(out)
+    return result
+
+
+def test_it_judges_every_way_to_valence_and_arousal_and_again_alike(
+    dataset: tuple[Path, Path], tmp_path: Path, models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    human = ratings(tmp_path / "human.csv")
+    result = as_json(dataset, human, capsys)
+    assert as_json(dataset, human, capsys) == result
+    assert (result["n"], result["training_faces"]) == (64, 96)
+    scores = {score["name"]: score for score in result["candidates"]}
+    assert len(scores) == len(result["candidates"]) > 12
+    assert sum("ISOMAP" in name for name in scores) == 5
+    # People's labels make the valence of this data set; a constant knows nothing.
+    assert scores["place of the FER-2013 label"]["valence"]["ccc"] > 0.8
+    assert scores["place of the FER-2013 label"]["kind"] == "reference"
+    constant = scores["constant: mean of the Training faces"]
+    assert constant["valence"]["ccc"] == pytest.approx(0, abs=1e-9)
+    for score in scores.values():
+        for axis in ("valence", "arousal"):
+            assert -1 <= score[axis]["ccc"] <= 1
+            low, high = score[axis]["ccc_interval"]
+            assert low <= high
+    for axis in ("valence", "arousal"):
+        assert scores[result["shipped"][axis]][axis]["ccc_difference"] == 0
+    assert result["arousal_experimental"] is True
+    # Nothing was asked to be written.
+    assert ModelCard.load(models / DEFAULT_MODEL / "card.json").affect is None
+
+
+def test_it_prints_a_table_and_writes_into_the_card_when_asked(
+    dataset: tuple[Path, Path], tmp_path: Path, models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(dataset, ratings(tmp_path / "human.csv"), "--write")
+    out = capsys.readouterr().out
+    assert out.count("\n* expectation of the FER") == 2
+    assert "Arousal is experimental" in out
+    card = ModelCard.load(models / DEFAULT_MODEL / "card.json")
+    assert card.affect is not None
+    assert card.affect.arousal_experimental
+
+
+RIGHT = [(row, VALENCE[SHOWN[row % 4]], 0.0) for row in range(FIRST, FIRST + 40)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "complaint"),
+    [
+        (RIGHT[:5], "has 5 ratings; at least 20"),
+        ([*RIGHT, RIGHT[0]], "rates a row twice"),
+        ([*RIGHT, (160, 1, 1)], "rates row 160, but the data set has rows 0 to 159"),
+        ([*RIGHT, (95, 1, 1)], "rates row 95, which is a Training row; only PublicTest"),
+        ([*RIGHT, (140, 3, 0)], "line 42: valence and arousal must be in -2 to 2, got 3 and 0"),
+        ([*RIGHT, (140, float("nan"), 0)], "must be in -2 to 2, got nan"),
+        ([(row + 2, valence, 0) for row, valence, _ in RIGHT], "made for another data set"),
+        ([(row, 1, 0) for row, _, _ in RIGHT], "made for another data set"),
+    ],
+)
+def test_a_wrong_or_shifted_file_of_ratings_is_refused(
+    dataset: tuple[Path, Path],
+    tmp_path: Path,
+    lines: list[tuple[int, float, float]],
+    complaint: str,
+) -> None:
+    with pytest.raises(CommandError, match=complaint):
+        run(dataset, ratings(tmp_path / "human.csv", lines))
+
+
+def test_a_file_of_something_else_is_refused(dataset: tuple[Path, Path], tmp_path: Path) -> None:
+    other = tmp_path / "other.csv"
+    other.write_text("hello\n")
+    with pytest.raises(CommandError, match=r"other\.csv lacks the columns arousal, row, valence"):
+        run(dataset, other)
+    other.write_text("row,valence,arousal\nfirst,1,1\n")
+    with pytest.raises(CommandError, match=r"other\.csv, line 2: row must be a whole number"):
+        run(dataset, other)
+    with pytest.raises(CommandError, match=r"missing\.csv cannot be read"):
+        run(dataset, tmp_path / "missing.csv")
+
+
+def test_a_model_without_the_second_head_is_refused(
+    dataset: tuple[Path, Path], tmp_path: Path, models: Path
+) -> None:
+    file = models / DEFAULT_MODEL / "card.json"
+    card = json.loads(file.read_text())
+    del card["heads"]["fer2013"]
+    file.write_text(json.dumps(card))
+    with pytest.raises(CommandError, match="has the heads ferplus; the comparison needs"):
+        run(dataset, ratings(tmp_path / "human.csv"))
+
+
+def test_an_unknown_model_is_a_usage_error(dataset: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="nonesuch") as error:
+        run(dataset, ratings(tmp_path / "human.csv"), "--model", "nonesuch")
+    assert error.value.returncode == 2
