@@ -129,7 +129,7 @@ def test_a_sample_is_the_same_for_the_same_seed() -> None:
 def test_what_asks_for_a_change_is_said_first() -> None:
     said = findings(found(), skipped=3)
     problems = [finding.text for finding in said if finding.problem]
-    assert problems[0] == "3 problems are left out while reading."
+    assert problems[0] == "3 problems were skipped while reading."
     assert "1 held-out image is also in Training, pixel by pixel." in problems
     assert "1 picture is repeated with different emotions." in problems
     assert [finding.problem for finding in said] == sorted(

@@ -126,6 +126,7 @@ class _View:
         return [
             {"name": name, "count": int(rows.sum()), "images": self._shown(rows, self.samples // 2)}
             for name, rows in odd.items()
+            if rows.any()
         ]
 
     def _duplicates(self) -> dict[str, Any]:

@@ -45,7 +45,8 @@ def findings(found: Exploration, skipped: int) -> list[Finding]:
 def _skipped(skipped: int) -> Finding | None:
     if not skipped:
         return None
-    return Finding(f"{counted(skipped, 'problem')} left out while reading.", "problems", True)
+    what = "1 problem was" if skipped == 1 else f"{skipped:,} problems were"
+    return Finding(f"{what} skipped while reading.", "problems", True)
 
 
 def _splits(found: Exploration) -> Finding | None:
