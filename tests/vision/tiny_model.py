@@ -13,10 +13,10 @@ from recognizer.vision.emotions import EMOTIONS
 FER2013 = ["anger", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
 
 
-def write_tiny_model(folder: Path, size: int = 48, **changes: Any) -> Path:
+def write_tiny_model(folder: Path, size: int = 48, seed: int = 7, **changes: Any) -> Path:
     """Write model.onnx and card.json; `changes` replace entries of the card."""
     folder.mkdir(parents=True, exist_ok=True)
-    weights = tiny_network(size)
+    weights = tiny_network(size, seed)
     (folder / "model.onnx").write_bytes(weights)
     card = tiny_card(size) | {
         "name": folder.name,
@@ -56,9 +56,9 @@ def tiny_card(size: int = 48) -> dict[str, Any]:
     }
 
 
-def tiny_network(size: int = 48) -> bytes:
+def tiny_network(size: int = 48, seed: int = 7) -> bytes:
     """A serialised network from faces (N, size, size, 1) to logits of eight and of seven."""
-    random = np.random.default_rng(7)
+    random = np.random.default_rng(seed)
     nodes = [helper.make_node("Flatten", ["faces"], ["flat"])]
     constants = []
     for head, classes in (("ferplus", 8), ("fer2013", 7)):
