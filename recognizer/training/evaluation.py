@@ -1,15 +1,65 @@
 """Score a model on FER-2013 and FER+, the way `manage.py evaluate` reports it."""
 
-from typing import Any
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
 
-from recognizer.training import metrics
+from recognizer.training import bootstrap, metrics
 from recognizer.training.datasets.faces import FER2013_LABELS, NOT_A_FACE, Faces, majority
-from recognizer.vision.classification import OnnxClassifier
+from recognizer.training.metrics import Floats, Labels
+from recognizer.vision.cards import AMBIGUITY_HEAD, MAIN_HEAD, NOT_A_FACE_HEAD, ModelCard
+from recognizer.vision.classification import OnnxClassifier, calibrate
 from recognizer.vision.emotions import EMOTIONS
 from recognizer.vision.preprocessing import normalize
 from recognizer.vision.uncertainty import doubt
+
+OWN_HEAD: Final = "fer2013"
+_CHUNK: Final = 512
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a model says about every row of a split, beside what people said.
+
+    Attributes:
+        probabilities: (N, 8) of the FER+ head.
+        own: (N, 7) of the FER-2013 head, in the order of FER2013_LABELS; None without one.
+        score: (N,) the scalar that the uncertain rule thresholds.
+        threshold: scores above it are uncertain.
+        answered: (N,) bool, the model commits: its score is not above the threshold, and it
+            takes the picture for a face.
+        labels: (N,) the FER+ majority, see `majority`.
+        own_labels: (N,) FER-2013's own labels.
+        agreed: (N,) bool, an emotion has the majority; there is at least one such row.
+        disputed: (N,) bool, a named row that is no majority non-face, and yet no emotion won.
+    """
+
+    probabilities: Floats
+    own: Floats | None
+    score: Floats
+    threshold: float
+    answered: NDArray[np.bool_]
+    labels: Labels
+    own_labels: Labels
+    agreed: NDArray[np.bool_]
+    disputed: NDArray[np.bool_]
+
+    @cached_property
+    def wrong(self) -> NDArray[np.bool_]:
+        """(N,) whether the FER+ head's answer is not the majority's."""
+        wrong: NDArray[np.bool_] = self.probabilities.argmax(axis=1) != self.labels
+        return wrong
+
+    @cached_property
+    def asked(self) -> NDArray[np.bool_]:
+        """(N,) the rows of the AUROC: agreed ones against disputed ones."""
+        return self.agreed | self.disputed
 
 
 def evaluate(classifier: OnnxClassifier, faces: Faces) -> dict[str, Any]:
@@ -21,53 +71,142 @@ def evaluate(classifier: OnnxClassifier, faces: Faces) -> dict[str, Any]:
     Raises:
         ValueError: the model takes another size, or no row has a FER+ majority.
     """
-    size = classifier.card.preprocessing.size
-    if size != faces.images.shape[1]:
-        raise ValueError(
-            f"{classifier.name} takes faces of {size}x{size} pixels; FER-2013 has 48x48."
-        )
-    inputs = normalize(faces.images)
-    return {
-        "fer2013": _fer2013(classifier, inputs, faces),
-        "ferplus": _ferplus(classifier, inputs, faces),
-    }
+    return scores(answer(classifier, faces))
 
 
-def _fer2013(classifier: OnnxClassifier, inputs: Any, faces: Faces) -> dict[str, Any] | None:
-    head = classifier.card.heads.get("fer2013")
-    if head is None:
-        return None
-    probabilities = classifier.probabilities(inputs, "fer2013")
-    order = [head.labels.index(name) for name in FER2013_LABELS]
-    return metrics.summary(probabilities[:, order], faces.labels, FER2013_LABELS)
+def answer(classifier: OnnxClassifier, faces: Faces) -> Answers:
+    """Run the model over every row; a progress bar on stderr.
 
-
-def _ferplus(classifier: OnnxClassifier, inputs: Any, faces: Faces) -> dict[str, Any]:
-    rule = classifier.card.uncertainty
-    answers = classifier.answers(inputs)
-    probabilities = answers.probabilities
+    Raises:
+        ValueError: the model takes another size, or no row has a FER+ majority.
+    """
+    _check_size(classifier, faces)
     labels = majority(faces.votes)
     agreed = (labels >= 0) & (labels < len(EMOTIONS))
     if not agreed.any():
         raise ValueError("No row of this split has a FER+ majority; there is nothing to score.")
-    score = doubt(probabilities, rule, answers.ambiguity)
-    answered = agreed & (score <= rule.threshold)
-    if answers.not_a_face is not None:
-        answered &= answers.not_a_face <= rule.not_a_face
-    wrong = probabilities.argmax(axis=1) != labels
-    # People disagreed: a named row that is no majority non-face, and yet no emotion won.
-    disputed = faces.named & (labels != NOT_A_FACE) & ~agreed
-    asked = agreed | disputed
+    rule = classifier.card.uncertainty
+    by_head = _calibrated(classifier, faces)
+    score = doubt(by_head[MAIN_HEAD], rule, _yes(by_head, AMBIGUITY_HEAD))
+    not_a_face = _yes(by_head, NOT_A_FACE_HEAD)
+    answered = score <= rule.threshold
+    if not_a_face is not None:
+        answered &= not_a_face <= rule.not_a_face
+    return Answers(
+        probabilities=by_head[MAIN_HEAD],
+        own=_own(classifier.card, by_head),
+        score=score,
+        threshold=rule.threshold,
+        answered=answered,
+        labels=labels,
+        own_labels=faces.labels,
+        agreed=agreed,
+        disputed=faces.named & (labels != NOT_A_FACE) & ~agreed,
+    )
+
+
+def scores(answers: Answers) -> dict[str, Any]:
+    """The numbers of both protocols, as JSON types."""
+    own, labelled = answers.own, answers.own_labels >= 0
     return {
-        **metrics.summary(probabilities[agreed], labels[agreed], EMOTIONS),
+        "fer2013": None
+        if own is None or not labelled.any()
+        else metrics.summary(own[labelled], answers.own_labels[labelled], FER2013_LABELS),
+        "ferplus": _ferplus(answers),
+    }
+
+
+def _ferplus(answers: Answers) -> dict[str, Any]:
+    agreed, asked, wrong = answers.agreed, answers.asked, answers.wrong
+    answered = agreed & answers.answered
+    return {
+        **metrics.summary(answers.probabilities[agreed], answers.labels[agreed], EMOTIONS),
         "coverage": float(answered.sum() / agreed.sum()),
         "selective_error": float(wrong[answered].mean()) if answered.any() else None,
-        "aurc": metrics.aurc(score[agreed], wrong[agreed]),
-        "disagreement_auroc": metrics.auroc(score[asked], disputed[asked]),
+        "aurc": metrics.aurc(answers.score[agreed], wrong[agreed]),
+        "disagreement_auroc": metrics.auroc(answers.score[asked], answers.disputed[asked]),
     }
+
+
+def intervals(answers: Answers) -> dict[str, dict[str, bootstrap.Interval | None] | None]:
+    """95% bootstrap intervals of the headline numbers of `scores`, under the same names."""
+    agreed, asked, own = answers.agreed, answers.asked, answers.own
+    labelled = answers.own_labels >= 0
+    return {
+        "fer2013": None
+        if own is None or not labelled.any()
+        else {**bootstrap.summary_intervals(own[labelled], answers.own_labels[labelled])},
+        "ferplus": {
+            **bootstrap.summary_intervals(answers.probabilities[agreed], answers.labels[agreed]),
+            **bootstrap.selective_intervals(
+                answers.score[agreed], answers.wrong[agreed], answers.answered[agreed]
+            ),
+            "disagreement_auroc": bootstrap.auroc_interval(
+                answers.score[asked], answers.disputed[asked]
+            ),
+        },
+    }
+
+
+def face_times(classifiers: Sequence[OnnxClassifier], faces: Faces, rounds: int = 200) -> Floats:
+    """How long each model takes for one face, in milliseconds: (models, rounds).
+
+    The models take turns, so that whatever else the machine does falls on all of them alike.
+
+    Args:
+        classifiers: give them one thread each for the time on one core.
+        faces: taken in turn; at least one.
+        rounds: turns each.
+    """
+    inputs = normalize(faces.images[:rounds])
+    times = np.empty((len(classifiers), rounds))
+    for turn in range(-5, rounds):  # The first few only warm up.
+        face = inputs[turn % len(inputs)][np.newaxis]
+        for place, classifier in enumerate(classifiers):
+            started = time.perf_counter()
+            classifier.logits(face, [MAIN_HEAD])
+            if turn >= 0:
+                times[place, turn] = 1000 * (time.perf_counter() - started)
+    return times
 
 
 def even_and_odd(faces: Faces) -> tuple[Faces, Faces]:
     """Split one split's rows by their place in it: even ones to fit on, odd ones to report."""
     even = np.arange(len(faces)) % 2 == 0
     return faces.where(even), faces.where(~even)
+
+
+def _check_size(classifier: OnnxClassifier, faces: Faces) -> None:
+    size, given = classifier.card.preprocessing.size, faces.images.shape[1]
+    if size != given:
+        raise ValueError(
+            f"{classifier.name} takes faces of {size}x{size} pixels, but the data set's have "
+            f"{given}x{given}. Name a model of that size with --model or --compare."
+        )
+
+
+def _calibrated(classifier: OnnxClassifier, faces: Faces) -> dict[str, Floats]:
+    """Probabilities by head, all heads in one run."""
+    heads = list(classifier.card.heads)
+    starts = range(0, len(faces), _CHUNK)
+    bar = tqdm(starts, classifier.card.name, leave=False, disable=None, unit="chunk")
+    parts = [
+        classifier.logits(normalize(faces.images[start : start + _CHUNK]), heads) for start in bar
+    ]
+    return {
+        head: calibrate(np.concatenate([part[head] for part in parts]), described)
+        for head, described in classifier.card.heads.items()
+    }
+
+
+def _yes(by_head: dict[str, Floats], head: str) -> Floats | None:
+    """(N,) the answer of a head that says yes or no; None without it."""
+    return by_head[head][:, 0] if head in by_head else None
+
+
+def _own(card: ModelCard, by_head: dict[str, Floats]) -> Floats | None:
+    if OWN_HEAD not in by_head:
+        return None
+    labels = card.heads[OWN_HEAD].labels
+    order = [labels.index(name) for name in FER2013_LABELS]
+    return by_head[OWN_HEAD][:, order]

@@ -1,5 +1,6 @@
 """Numbers about predictions; NumPy only, so that serving can evaluate without TensorFlow."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,28 @@ Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
 ECE_BINS = 15
+_Z95 = 1.959964  # Standard deviations to either side that hold 95% of a normal distribution.
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reliability:
+    """Confidence and accuracy of the top class in equal-width bins; all arrays are (bins,).
+
+    Attributes:
+        count: int64, rows in the bin; bin b holds confidences from b/bins up to (b+1)/bins.
+        confidence: their mean highest probability, nan where there is no row.
+        accuracy: the share of them that is right, nan where there is no row.
+    """
+
+    count: Labels
+    confidence: Floats
+    accuracy: Floats
+
+    @property
+    def ece(self) -> float:
+        """Expected calibration error: the bins' gaps, weighted by their rows."""
+        gaps = np.nan_to_num(np.abs(self.confidence - self.accuracy))
+        return float((self.count * gaps).sum() / self.count.sum())
 
 
 def summary(probabilities: Floats, labels: Labels, names: tuple[str, ...]) -> dict[str, Any]:
@@ -55,15 +78,32 @@ def _class_scores(confusion: NDArray[np.int64], index: int) -> dict[str, Any]:
 
 def ece(probabilities: Floats, labels: Labels, bins: int = ECE_BINS) -> float:
     """Expected calibration error of the top class over equal-width bins (Guo et al., 2017)."""
+    return reliability(probabilities, labels, bins).ece
+
+
+def reliability(probabilities: Floats, labels: Labels, bins: int = ECE_BINS) -> Reliability:
+    """The bins of the ECE: how sure the model was, and how often it was right.
+
+    Args:
+        probabilities: (N, K), rows sum to 1.
+        labels: (N,) true classes, 0 to K-1.
+        bins: how many, all equally wide.
+    """
     confidence = probabilities.max(axis=1)
-    correct = probabilities.argmax(axis=1) == labels
-    place = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    right = probabilities.argmax(axis=1) == labels
+    place = bin_of(confidence, bins)
     count = np.bincount(place, minlength=bins)
-    gap = np.abs(
-        np.bincount(place, weights=confidence, minlength=bins)
-        - np.bincount(place, weights=correct, minlength=bins)
-    )
-    return float(gap.sum() / count.sum())
+    with np.errstate(invalid="ignore"):
+        return Reliability(
+            count=count,
+            confidence=np.bincount(place, weights=confidence, minlength=bins) / count,
+            accuracy=np.bincount(place, weights=right, minlength=bins) / count,
+        )
+
+
+def bin_of(confidence: Floats, bins: int = ECE_BINS) -> Labels:
+    """(N,) which of the equal-width bins each confidence falls into; 1 falls into the last."""
+    return np.minimum((confidence * bins).astype(np.int64), bins - 1)
 
 
 def aurc(score: Floats, wrong: NDArray[np.bool_]) -> float:
@@ -73,9 +113,22 @@ def aurc(score: Floats, wrong: NDArray[np.bool_]) -> float:
         score: (N,) higher is less sure.
         wrong: (N,) whether the answer is wrong.
     """
+    return float(risk_coverage(score, wrong)[1].mean())
+
+
+def risk_coverage(score: Floats, wrong: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Answer the surest rows first: how many are answered, and how many of those are wrong.
+
+    Args:
+        score: (N,) higher is less sure; ties are answered in the order of the rows.
+        wrong: (N,) whether the answer is wrong.
+
+    Returns:
+        coverage (N,), 1/N to 1, and the error among the rows answered so far (N,).
+    """
     order = np.argsort(score, kind="stable")
-    risks = np.cumsum(wrong[order]) / np.arange(1, len(wrong) + 1)
-    return float(risks.mean())
+    answered = np.arange(1, len(wrong) + 1)
+    return answered / max(1, len(wrong)), np.cumsum(wrong[order]) / answered
 
 
 def auroc(score: Floats, positive: NDArray[np.bool_]) -> float | None:
@@ -102,4 +155,45 @@ def bootstrap_interval(
         float(values[rng.integers(0, len(values), len(values))].mean()) for _ in range(samples)
     ]
     low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def wilson_interval(
+    hits: NDArray[np.int64] | int, trials: NDArray[np.int64] | int
+) -> tuple[Floats, Floats]:
+    """95% score interval of a share (Wilson, 1927): honest for a handful of rows, too.
+
+    Args:
+        hits: (K,) how often it happened, 0 to `trials`.
+        trials: (K,) how often it could have; where 0, the interval is all of 0-1.
+
+    Returns:
+        The lower and the upper ends, (K,) each.
+    """
+    n = np.asarray(trials, np.float64)
+    share = np.asarray(hits, np.float64) / np.maximum(n, 1)
+    weight = n / (n + _Z95**2)
+    centre = weight * share + (1 - weight) / 2
+    half = np.sqrt(weight * (1 - weight) * share * (1 - share) + ((1 - weight) / 2) ** 2)
+    return np.maximum(centre - half, 0), np.minimum(centre + half, 1)
+
+
+def paired_bootstrap(
+    first: NDArray[np.bool_], second: NDArray[np.bool_], seed: int = 0, samples: int = 10_000
+) -> tuple[float, float]:
+    """95% percentile bootstrap interval of how much more often `second` is right than `first`.
+
+    Rows are drawn, so what is hard for both models cancels out (Efron and Tibshirani, 1993).
+
+    Args:
+        first, second: (N,) whether either model is right about the same rows, N at least 1.
+        seed: of the resampling.
+        samples: how often the rows are drawn anew.
+    """
+    rows = len(first)
+    gained, lost = int((second & ~first).sum()), int((first & ~second).sum())
+    # A row counts +1, -1 or 0, so a resample of all rows is one draw from a multinomial.
+    shares = np.array([gained, lost, rows - gained - lost]) / rows
+    drawn = np.random.default_rng(seed).multinomial(rows, shares, samples)
+    low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / rows, [0.025, 0.975])
     return float(low), float(high)

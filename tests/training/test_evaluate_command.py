@@ -85,11 +85,13 @@ def test_an_unknown_model_is_a_usage_error(dataset: tuple[Path, Path]) -> None:
 
 
 def test_it_runs_without_tensorflow(dataset: tuple[Path, Path], tmp_path: Path) -> None:
-    blocked = tmp_path / "tensorflow.py"
-    blocked.write_text("raise ImportError('TensorFlow must not be imported to evaluate')\n")
+    for name in ("tensorflow", "keras"):
+        blocked = tmp_path / f"{name}.py"
+        blocked.write_text("raise ImportError('TensorFlow must not be imported to evaluate')\n")
+    report = tmp_path / "report.html"
     command = [sys.executable, "manage.py", "evaluate", "fer2013", str(dataset[0])]
     done = subprocess.run(
-        [*command, "--ferplus", str(dataset[1]), "--json"],
+        [*command, "--ferplus", str(dataset[1]), "--json", "--report", str(report)],
         env={"PYTHONPATH": str(tmp_path), "WEBEMOTION_DATA": str(tmp_path / "data"), "PATH": ""},
         capture_output=True,
         text=True,
@@ -97,3 +99,4 @@ def test_it_runs_without_tensorflow(dataset: tuple[Path, Path], tmp_path: Path) 
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["fer2013"]["n"] == 64
+    assert report.exists()

@@ -75,3 +75,57 @@ def test_a_bootstrap_interval_holds_the_mean() -> None:
     low, high = metrics.bootstrap_interval(values)
     assert low < values.mean() < high
     assert 0.03 < high - low < 0.07
+
+
+def test_reliability_bins_hold_every_row_where_its_confidence_lies() -> None:
+    probabilities = np.array([[0.9, 0.1], [0.94, 0.06], [0.45, 0.55], [1.0, 0.0]])
+    bins = metrics.reliability(probabilities, np.array([0, 1, 1, 0]), bins=10)
+    assert bins.count.tolist() == [0, 0, 0, 0, 0, 1, 0, 0, 0, 3]
+    assert bins.confidence[9] == pytest.approx((0.9 + 0.94 + 1.0) / 3)
+    assert bins.accuracy[9] == pytest.approx(2 / 3)
+    assert np.isnan(bins.accuracy[0])
+    assert bins.ece == pytest.approx((0.45 + abs(2.84 - 2)) / 4)
+
+
+def test_the_risk_coverage_curve_answers_the_surest_first() -> None:
+    coverage, risk = metrics.risk_coverage(
+        np.array([0.3, 0.1, 0.4, 0.2]), np.array([True, False, False, True])
+    )
+    assert coverage.tolist() == [0.25, 0.5, 0.75, 1.0]
+    assert risk == pytest.approx([0, 1 / 2, 2 / 3, 1 / 2])
+
+
+def test_wilsons_interval_is_the_one_of_the_textbook() -> None:
+    # Newcombe (1998), table I: 81 of 263, 15 of 148, 0 of 20, 1 of 29; to four digits.
+    low, high = metrics.wilson_interval(np.array([81, 15, 0, 1]), np.array([263, 148, 20, 29]))
+    assert low == pytest.approx([0.2553, 0.0624, 0.0, 0.0061], abs=5e-5)
+    assert high == pytest.approx([0.3662, 0.1605, 0.1611, 0.1718], abs=5e-5)
+
+
+def test_wilsons_interval_of_no_trial_says_nothing() -> None:
+    low, high = metrics.wilson_interval(0, 0)
+    assert (float(low), float(high)) == (0.0, 1.0)
+
+
+def test_the_paired_interval_of_two_equal_models_is_zero() -> None:
+    right = np.random.default_rng(0).random(500) < 0.8
+    assert metrics.paired_bootstrap(right, right) == (0.0, 0.0)
+
+
+def test_the_paired_interval_is_narrower_than_that_of_independent_models() -> None:
+    rng = np.random.default_rng(0)
+    first = rng.random(2000) < 0.8
+    second = first.copy()
+    second[np.flatnonzero(~first)[:40]] = True  # Right about 40 rows more.
+    low, high = metrics.paired_bootstrap(first, second)
+    # A difference of 0.02, whose rows have a deviation of sqrt(0.02 * 0.98).
+    spread = 1.96 * np.sqrt(0.02 * 0.98 / 2000)
+    assert low == pytest.approx(0.02 - spread, abs=1e-3)
+    assert high == pytest.approx(0.02 + spread, abs=1e-3)
+
+
+def test_the_paired_interval_is_signed_from_first_to_second() -> None:
+    worse = np.array([True] * 50 + [False] * 50)
+    better = np.array([True] * 80 + [False] * 20)
+    assert metrics.paired_bootstrap(worse, better)[0] > 0
+    assert metrics.paired_bootstrap(better, worse)[1] < 0

@@ -1,22 +1,25 @@
-"""Score a model on FER-2013 and FER+."""
+"""Score models on FER-2013 and FER+."""
 
 import json
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from recognizer.training.datasets.faces import SPLITS, DatasetError
+from recognizer.management import evaluation_pages, reports
+from recognizer.training import evaluation, reporting, tables
+from recognizer.training.datasets.faces import SPLITS, Faces
 from recognizer.training.datasets.fer2013 import read
-from recognizer.training.evaluation import evaluate
-from recognizer.vision.classification import load_model
+from recognizer.vision import classification
+from recognizer.vision.classification import DEFAULT_MODEL, OnnxClassifier, load_model
 
 PERCENTAGES = ("accuracy", "top2_accuracy", "coverage", "selective_error")
 
 
 class Command(BaseCommand):
-    help = "Score a model on one split of a public data set. Runs without TensorFlow."
+    help = "Score models on one split of a public data set. Runs without TensorFlow."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -24,24 +27,114 @@ class Command(BaseCommand):
         parser.add_argument("file", type=Path, help="fer2013.csv, also .gz, .xz or .zip")
         parser.add_argument("--ferplus", type=Path, required=True, help="fer2013new.csv")
         parser.add_argument("--split", choices=SPLITS, default="PublicTest", help="(%(default)s)")
-        parser.add_argument("--model", default="", help="a model's name (the default model)")
-        parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+        which = parser.add_mutually_exclusive_group()
+        which.add_argument("--model", default="", help="a model's name (the default model)")
+        which.add_argument(
+            "--compare",
+            nargs="+",
+            metavar="MODEL",
+            default=[],
+            help="several models side by side, the others against the first",
+        )
+        form = parser.add_mutually_exclusive_group()
+        form.add_argument("--json", action="store_true", help="one JSON object a model on stdout")
+        form.add_argument("--markdown", action="store_true", help="the table for a model card")
+        parser.add_argument("--report", type=Path, metavar="FILE.html", help="write a page, too")
+        parser.add_argument(
+            "--history",
+            type=Path,
+            metavar="FILE.csv",
+            help="training curves for the page (history.csv in the model's folder)",
+        )
 
     def handle(self, **options: Any) -> None:
+        _check_usage(options)
+        names = options["compare"] or [options["model"]]
+        models = _load(names)
         try:
-            classifier = load_model(options["model"])
-        except ValueError as error:
-            raise CommandError(str(error), returncode=2) from error
-        try:
+            history = _history(options)
             faces = read(options["file"], options["ferplus"]).split(options["split"])
-            scores = evaluate(classifier, faces)
-        except (DatasetError, ValueError) as error:
+            answers = [evaluation.answer(model, faces) for model in models]
+        except ValueError as error:
             raise CommandError(str(error)) from error
-        result = {"model": classifier.card.name, "split": options["split"], **scores}
+        found = [
+            reporting.evaluated(model.card, options["split"], said)
+            for model, said in zip(models, answers, strict=True)
+        ]
+        if options["compare"]:
+            self.side_by_side(found, faces, options)
+            return
+        if options["report"]:
+            wrong = reporting.mistakes(answers[0], faces)
+            page = evaluation_pages.evaluation(found[0], wrong, history)
+            self.report(options["report"], "reports/evaluation.html", page)
+        if options["markdown"]:
+            self.side_by_side(found, faces, options | {"report": None})
+            return
+        scores = {"model": found[0].card.name, "split": options["split"], **found[0].scores}
+        self.print([json.dumps(scores)] if options["json"] else _table(scores))
+
+    def side_by_side(
+        self, models: Sequence[reporting.Evaluated], faces: Faces, options: dict[str, Any]
+    ) -> None:
+        """A table of models, and their page where one is wanted."""
+        names = options["compare"] or [options["model"]]
+        compared = reporting.compare(models, _load(names, threads=1), faces)
+        if options["report"]:
+            page = evaluation_pages.comparison(compared)
+            self.report(options["report"], "reports/comparison.html", page)
         if options["json"]:
-            self.stdout.write(json.dumps(result))
+            self.print([json.dumps(tables.as_json(one)) for one in compared])
         else:
-            self.stdout.write("\n".join(_table(result)))
+            self.print((tables.markdown if options["markdown"] else tables.text)(compared))
+
+    def report(self, path: Path, template: str, context: dict[str, Any]) -> None:
+        reports.write(path, template, context)
+        self.stderr.write(f"The report is in {path}.")
+
+    def print(self, lines: Sequence[str]) -> None:
+        self.stdout.write("\n".join(lines))
+
+
+def _check_usage(options: dict[str, Any]) -> None:
+    if options["report"]:
+        reports.check_path(options["report"])
+    if not options["history"]:
+        return
+    if options["compare"] or not options["report"]:
+        raise CommandError(
+            "--history belongs to the page of one model: give --report FILE.html, too, and "
+            "--model instead of --compare.",
+            returncode=2,
+        )
+
+
+def _load(names: Sequence[str], threads: int = 0) -> list[OnnxClassifier]:
+    try:
+        models = [load_model(name, threads) for name in names]
+    except ValueError as error:
+        raise CommandError(str(error), returncode=2) from error
+    seen: set[str] = set()
+    for model in models:
+        if model.card.name in seen:
+            raise CommandError(
+                f'Two of the models have the name "{model.card.name}", so their results could not '
+                "be told apart. Name each model once, or change the name in one's card.json.",
+                returncode=2,
+            )
+        seen.add(model.card.name)
+    return models
+
+
+def _history(options: dict[str, Any]) -> list[reporting.CurveGroup]:
+    """The curves of the file that is named, or of the model's folder; none where none is."""
+    if options["report"] is None or options["compare"]:
+        return []
+    folder = classification.MODELS_FOLDER / (options["model"] or DEFAULT_MODEL)
+    path = options["history"] or folder / "history.csv"
+    if options["history"] is None and not path.exists():
+        return []
+    return reporting.read_history(path)
 
 
 def _table(result: dict[str, Any]) -> list[str]:

@@ -1,0 +1,173 @@
+"""What the templates of evaluation reports need: texts and charts, in their order."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from recognizer.training import charts, tables
+from recognizer.training.charts import Span, Spot
+from recognizer.training.metrics import Reliability
+from recognizer.training.reporting import (
+    Compared,
+    CurveGroup,
+    Evaluated,
+    Mistake,
+    Protocol,
+    Selection,
+)
+from recognizer.vision.emotions import percent
+
+
+def evaluation(
+    one: Evaluated, mistakes: Sequence[Mistake], history: Sequence[CurveGroup]
+) -> dict[str, Any]:
+    """The context of reports/evaluation.html."""
+    return {
+        "card": one.card,
+        "split": one.split,
+        "rows": f"{one.rows:,}",
+        "facts": _facts(one),
+        "ferplus": _protocol(one.ferplus),
+        "fer2013": None if one.fer2013 is None else _protocol(one.fer2013),
+        "agreement": f"{one.agreement:.0%}",
+        "summary": _summary(one),
+        "rule": one.selection.rule,
+        "selection": _risk_coverage([one]),
+        "mistakes": [_mistake(mistake) for mistake in mistakes],
+        "wrong": f"{int((~one.right).sum()):,}",
+        "history": [
+            (
+                group.title,
+                charts.lines(f"history-{place}", group.title, group.curves, group.shares),
+            )
+            for place, group in enumerate(history)
+        ],
+    }
+
+
+def comparison(models: Sequence[Compared]) -> dict[str, Any]:
+    """The context of reports/comparison.html."""
+    evaluated = [one.evaluated for one in models]
+    names = [one.name for one in models]
+    classes = [one.ferplus.classes for one in evaluated]
+    accuracies, differences = _spans(models)
+    return {
+        "names": names,
+        "split": evaluated[0].split,
+        "caption": tables.caption(models),
+        "rows": tables.rows(models),
+        "accuracy": charts.spans("accuracy", "Accuracy", accuracies),
+        "difference": differences
+        and charts.spans("difference", f"Accuracy against {names[0]}", differences, True),
+        "recall": charts.class_dots("recall", names, classes),
+        "selection": _risk_coverage(evaluated),
+        "models": [
+            {
+                "name": one.card.name,
+                "confusion": charts.confusion(
+                    f"confusion-{place}", one.ferplus.labels, one.ferplus.confusion
+                ),
+                "reliability": charts.reliability(f"reliability-{place}", one.ferplus.reliability),
+            }
+            for place, one in enumerate(evaluated)
+        ],
+    }
+
+
+def _facts(one: Evaluated) -> list[tuple[str, str]]:
+    card = one.card
+    return [
+        ("model", f"{card.name} {card.version}"),
+        ("architecture", card.architecture),
+        ("size", f"{card.parameters:,} parameters, {card.macs:,} MACs a face"),
+        ("input", f"{card.preprocessing.size}×{card.preprocessing.size} grey"),
+        ("uncertain", f"where {one.selection.rule}"),
+        ("weights", f"SHA-256 {card.weights.sha256}"),
+    ]
+
+
+def _summary(one: Evaluated) -> str:
+    accuracy, coverage = one.ferplus.number("accuracy"), one.ferplus.number("coverage")
+    told = (
+        f"Of {one.ferplus.rows:,} pictures on whose emotion the annotators agree, it is right "
+        f"about {accuracy.text}. It commits itself on {coverage.text} of them"
+    )
+    error = one.ferplus.number("selective_error")
+    return f"{told}; of those, {error.text} are wrong." if error.value is not None else f"{told}."
+
+
+def _protocol(protocol: Protocol) -> dict[str, Any]:
+    key = protocol.key
+    return {
+        "rows": f"{protocol.rows:,}",
+        "numbers": protocol.numbers,
+        "confusion": charts.confusion(f"{key}-confusion", protocol.labels, protocol.confusion),
+        "bars": charts.class_bars(f"{key}-classes", protocol.classes),
+        "classes": [_class(one) for one in protocol.classes],
+        "reliability": charts.reliability(f"{key}-reliability", protocol.reliability),
+        "bins": _bins(protocol.reliability),
+    }
+
+
+def _class(one: charts.ClassBars) -> dict[str, str]:
+    shown = {
+        name: f"{value:.1%}" for name, value in asdict(one).items() if name not in ("name", "n")
+    }
+    if not one.n:
+        shown = dict.fromkeys(shown, "–")
+    return shown | {"name": one.name, "n": f"{one.n:,}"}
+
+
+def _bins(bins: Reliability) -> list[dict[str, str]]:
+    size = len(bins.count)
+    return [
+        {
+            "range": f"{place / size:.0%}–{(place + 1) / size:.0%}",
+            "n": f"{bins.count[place]:,}",
+            "confidence": f"{bins.confidence[place]:.1%}",
+            "accuracy": f"{bins.accuracy[place]:.1%}",
+            "gap": f"{100 * (bins.accuracy[place] - bins.confidence[place]):+.1f}",
+        }
+        for place in np.flatnonzero(bins.count).tolist()
+    ]
+
+
+def _risk_coverage(models: Sequence[Evaluated]) -> str:
+    selections = [one.selection for one in models]
+    ideal = selections[0].ideal if len(selections) == 1 else None
+    curves = [selection.curve for selection in selections]
+    return charts.risk_coverage("risk", curves, [_spot(one) for one in selections], ideal)
+
+
+def _spot(selection: Selection) -> Spot:
+    risk = selection.risk or 0.0
+    return Spot(
+        selection.coverage, risk, f"answers {selection.coverage:.1%}, {risk:.1%} of them wrong"
+    )
+
+
+def _mistake(mistake: Mistake) -> dict[str, str]:
+    return {
+        "row": str(mistake.row),
+        "picture": charts.picture(mistake.image),
+        "true": mistake.true,
+        "predicted": mistake.predicted,
+        "probability": percent(mistake.probability),
+        "probability_of_true": percent(mistake.probability_of_true),
+        "votes": ", ".join(f"{name}\u00a0{count}" for name, count in mistake.votes),
+    }
+
+
+def _spans(models: Sequence[Compared]) -> tuple[list[Span], list[Span]]:
+    """The accuracies, and their differences to the first model's."""
+    accuracies, differences = [], []
+    for place, one in enumerate(models):
+        number = one.evaluated.ferplus.number("accuracy")
+        if number.value is not None and number.interval:
+            accuracies.append(Span(one.name, number.value, *number.interval, place))
+        if one.difference:
+            value, interval = one.difference
+            differences.append(Span(one.name, value, *interval, place))
+    return accuracies, differences

@@ -1,0 +1,112 @@
+"""Models side by side as text: for a terminal, for a model card, and as JSON types."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from recognizer.training.reporting import Compared, Evaluated, Protocol
+
+Row = tuple[str, list[str]]
+"""A label, and one cell per model."""
+
+
+def rows(models: Sequence[Compared]) -> list[Row]:
+    """Everything that is compared, with 95% intervals in brackets."""
+    evaluated = [one.evaluated for one in models]
+    table = [
+        (number.label, [_cell(one.ferplus, number.name) for one in evaluated])
+        for number in evaluated[0].ferplus.numbers
+    ]
+    if len(models) > 1:
+        table.insert(1, ("difference to the first", [_difference(one) for one in models]))
+    table.append(("accuracy on FER-2013's labels", [_own_accuracy(one) for one in evaluated]))
+    table.append(("parameters", [f"{one.card.parameters:,}" for one in evaluated]))
+    table.append(("MACs a face", [f"{one.card.macs:,}" for one in evaluated]))
+    table.append(("ms a face, one core", [_milliseconds(one) for one in models]))
+    return table
+
+
+def text(models: Sequence[Compared]) -> list[str]:
+    """The table as lines of aligned columns."""
+    table = [("", [one.name for one in models]), *rows(models)]
+    wide = max(len(label) for label, _ in table)
+    columns = [max(len(cells[place]) for _, cells in table) for place in range(len(models))]
+    lines = [
+        "  ".join(
+            [
+                label.ljust(wide),
+                *(cell.ljust(size) for cell, size in zip(cells, columns, strict=True)),
+            ]
+        ).rstrip()
+        for label, cells in table
+    ]
+    return [caption(models), "", *lines]
+
+
+def markdown(models: Sequence[Compared]) -> list[str]:
+    """The table in Markdown, to be pasted into a model card."""
+    head = ["", *(one.name for one in models)]
+    body = [[label, *cells] for label, cells in rows(models)]
+    lines = [head, ["---"] * len(head), *body]
+    return [caption(models), "", *("| " + " | ".join(map(_escaped, line)) + " |" for line in lines)]
+
+
+def caption(models: Sequence[Compared]) -> str:
+    """What the numbers are about, in a sentence."""
+    first = models[0].evaluated
+    return (
+        f"{first.split}, {first.ferplus.rows:,} pictures with a FER+ majority; in brackets 95% "
+        "bootstrap intervals, of times the middle half."
+    )
+
+
+def as_json(one: Compared) -> dict[str, Any]:
+    """One model as JSON types: what `evaluate` gives, and what comparing adds."""
+    evaluated = one.evaluated
+    protocols = {"fer2013": evaluated.fer2013, "ferplus": evaluated.ferplus}
+    return {
+        "model": one.name,
+        "split": evaluated.split,
+        **evaluated.scores,
+        "intervals": {name: _intervals(protocol) for name, protocol in protocols.items()},
+        "accuracy_difference": one.difference[0] if one.difference else None,
+        "accuracy_difference_interval": list(one.difference[1]) if one.difference else None,
+        "parameters": evaluated.card.parameters,
+        "macs": evaluated.card.macs,
+        "ms_per_face": one.milliseconds,
+        "ms_per_face_quartiles": list(one.milliseconds_middle),
+    }
+
+
+def _intervals(protocol: Protocol | None) -> dict[str, list[float] | None] | None:
+    if protocol is None:
+        return None
+    return {
+        number.name: None if number.interval is None else list(number.interval)
+        for number in protocol.numbers
+    }
+
+
+def _cell(protocol: Protocol, name: str) -> str:
+    number = protocol.number(name)
+    return f"{number.text} ({number.range})" if number.range else number.text
+
+
+def _own_accuracy(evaluated: Evaluated) -> str:
+    return "–" if evaluated.fer2013 is None else _cell(evaluated.fer2013, "accuracy")
+
+
+def _difference(one: Compared) -> str:
+    if one.difference is None:
+        return "–"
+    value, (low, high) = one.difference
+    shown = f"{100 * value:+.2f} points ({100 * low:+.2f} to {100 * high:+.2f})"
+    return shown.replace("-", "−")
+
+
+def _milliseconds(one: Compared) -> str:
+    low, high = one.milliseconds_middle
+    return f"{one.milliseconds:.2f} ({low:.2f}–{high:.2f})"
+
+
+def _escaped(cell: str) -> str:
+    return cell.replace("|", "\\|")

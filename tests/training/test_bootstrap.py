@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+
+from recognizer.training import bootstrap, metrics
+from recognizer.training.metrics import Floats, Labels
+
+NAMES = ("a", "b", "c", "d")
+
+
+@pytest.fixture(scope="module")
+def answers() -> tuple[Floats, Labels]:
+    """600 rows of four classes, right about three in four."""
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 4, 600)
+    logits = rng.normal(0, 1, (600, 4)) + 2 * np.eye(4)[labels]
+    powers = np.exp(logits)
+    return powers / powers.sum(axis=1, keepdims=True), labels
+
+
+def by_hand(
+    answers: tuple[Floats, Labels], samples: int = 400
+) -> tuple[dict[str, list[float]], list[list[float]]]:
+    """The same numbers of plainly resampled rows, one resample after the other."""
+    probabilities, labels = answers
+    score, wrong = 1 - probabilities.max(axis=1), probabilities.argmax(axis=1) != labels
+    rng = np.random.default_rng(2)
+    found: dict[str, list[float]] = {
+        name: [] for name in ("accuracy", "top2_accuracy", "macro_f1", "ece")
+    }
+    selective: list[list[float]] = []
+    for _ in range(samples):
+        rows = rng.integers(0, len(labels), len(labels))
+        summary = metrics.summary(probabilities[rows], labels[rows], NAMES)
+        for name, values in found.items():
+            values.append(summary[name])
+        kept = score[rows] <= 0.3
+        area = metrics.aurc(score[rows], wrong[rows])
+        ranked = metrics.auroc(score[rows], wrong[rows])
+        assert ranked is not None
+        selective.append([kept.mean(), wrong[rows][kept].mean(), area, ranked])
+    return found, selective
+
+
+def test_the_intervals_are_those_of_plain_resampling(answers: tuple[Floats, Labels]) -> None:
+    probabilities, labels = answers
+    score, wrong = 1 - probabilities.max(axis=1), probabilities.argmax(axis=1) != labels
+    plain, selective = by_hand(answers)
+    quick = bootstrap.summary_intervals(probabilities, labels)
+    for name in ("accuracy", "top2_accuracy", "macro_f1"):
+        assert quick[name] == pytest.approx(np.quantile(plain[name], [0.025, 0.975]), abs=0.01)
+    expected = np.quantile(selective, [0.025, 0.975], axis=0).T
+    others = bootstrap.selective_intervals(score, wrong, score <= 0.3)
+    assert others["coverage"] == pytest.approx(expected[0], abs=0.01)
+    assert others["selective_error"] == pytest.approx(expected[1], abs=0.01)
+    assert others["aurc"] == pytest.approx(expected[2], abs=0.01)
+    assert bootstrap.auroc_interval(score, wrong) == pytest.approx(expected[3], abs=0.01)
+
+
+def test_the_interval_of_the_ece_lies_around_the_estimate(answers: tuple[Floats, Labels]) -> None:
+    probabilities, labels = answers
+    low, high = bootstrap.summary_intervals(probabilities, labels)["ece"]
+    assert 0 <= low < metrics.ece(probabilities, labels) < high
+    plain, _ = by_hand(answers)
+    width = np.subtract(*np.quantile(plain["ece"], [0.975, 0.025]))
+    assert high - low == pytest.approx(width, abs=0.01)
+
+
+def test_the_same_seed_gives_the_same_intervals(answers: tuple[Floats, Labels]) -> None:
+    first, again = (bootstrap.summary_intervals(*answers, samples=50) for _ in range(2))
+    assert first == again
+    assert bootstrap.summary_intervals(*answers, seed=1, samples=50) != first
+
+
+def test_ties_of_the_score_count_half(answers: tuple[Floats, Labels]) -> None:
+    positive = answers[1] == 0
+    assert bootstrap.auroc_interval(np.zeros(600), positive) == (0.5, 0.5)
+
+
+def test_what_is_not_defined_has_no_interval() -> None:
+    score = np.array([0.5, 0.6, 0.7])
+    never = bootstrap.selective_intervals(score, np.array([True, False, False]), score <= 0.1)
+    assert never["selective_error"] is None
+    assert never["coverage"] == (0.0, 0.0)
+    assert bootstrap.auroc_interval(score, np.array([True, True, True])) is None

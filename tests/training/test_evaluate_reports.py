@@ -1,0 +1,276 @@
+import json
+import os
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from recognizer.management import reports
+from recognizer.vision import classification
+from tests.training.drawing import write_ferplus
+from tests.vision.tiny_model import write_tiny_model
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with two models that differ, and one of another size."""
+    folder = tmp_path / "weights"
+    write_tiny_model(folder / "one")
+    write_tiny_model(folder / "two", seed=8)
+    write_tiny_model(folder / "big", size=64)
+    monkeypatch.setattr(classification, "MODELS_FOLDER", folder)
+    return folder
+
+
+@pytest.fixture
+def arguments(dataset: tuple[Path, Path]) -> list[str]:
+    return ["fer2013", str(dataset[0]), "--ferplus", str(dataset[1])]
+
+
+def evaluate(*arguments: object) -> None:
+    call_command("evaluate", *map(str, arguments))
+
+
+class Page(HTMLParser):
+    """What a page holds: tags with their attributes, and whether all were closed."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = path.read_text(encoding="utf-8")
+        self.feed(self.text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def check_that_it_stands_alone(self) -> None:
+        assert not self.open
+        assert not re.search(r"https?:|url\(|@import", self.text)
+        assert not {"script", "link", "iframe"} & {tag for tag, _ in self.tags}
+        sources = [str(value["src"]) for _, value in self.tags if "src" in value]
+        assert all(source.startswith("data:image/png;base64,") for source in sources)
+        ids = [value["id"] for _, value in self.tags if "id" in value]
+        assert len(ids) == len(set(ids))
+
+    def count(self, tag: str) -> int:
+        return sum(name == tag for name, _ in self.tags)
+
+
+def test_a_report_stands_alone_and_shows_everything(
+    models: Path, arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "report.html"
+    evaluate(*arguments, "--model", "one", "--json", "--report", report)
+    captured = capsys.readouterr()
+    result = json.loads(captured.out)
+    assert set(result) == {"model", "split", "fer2013", "ferplus"}
+    assert str(report) in captured.err
+    page = Page(report)
+    page.check_that_it_stands_alone()
+    charts = 3 + 1 + 3  # Matrix, bars, reliability of both label sets; risk and coverage.
+    assert page.count("svg") == charts
+    assert page.count("img") == 24
+    assert f"{result['ferplus']['accuracy']:.2%}" in page.text
+    assert f"{result['fer2013']['top2_accuracy']:.2%}" in page.text
+    assert "There are none: no history.csv" in page.text
+
+
+def test_a_report_draws_the_history_that_is_named(
+    models: Path, arguments: list[str], tmp_path: Path
+) -> None:
+    history = tmp_path / "run.csv"
+    history.write_text("epoch,loss,accuracy\n1,2,0.5\n2,1,0.6\n")
+    report = tmp_path / "report.html"
+    evaluate(*arguments, "--model", "one", "--report", report, "--history", history)
+    assert "loss, last 1" in report.read_text()
+    assert Page(report).count("svg") == 7 + 2
+
+
+def test_a_report_draws_the_history_in_the_models_folder(
+    models: Path, arguments: list[str], tmp_path: Path
+) -> None:
+    (models / "two" / "history.csv").write_text("epoch,loss\n1,2\n")
+    report = tmp_path / "report.html"
+    evaluate(*arguments, "--model", "two", "--report", report)
+    assert "loss, last 2" in report.read_text()
+
+
+def test_names_in_a_report_are_escaped(models: Path, arguments: list[str], tmp_path: Path) -> None:
+    write_tiny_model(models / "odd", name="<script>odd</script>")
+    report = tmp_path / "report.html"
+    evaluate(*arguments, "--model", "odd", "--report", report)
+    Page(report).check_that_it_stands_alone()
+
+
+def test_a_model_with_one_head_gets_a_report_without_the_other(
+    models: Path, arguments: list[str], tmp_path: Path
+) -> None:
+    card = json.loads((models / "one" / "card.json").read_text())
+    heads = {"ferplus": card["heads"]["ferplus"]}
+    write_tiny_model(models / "single", heads=heads)
+    report = tmp_path / "report.html"
+    evaluate(*arguments, "--model", "single", "--report", report)
+    assert "This model has no head for them." in report.read_text()
+
+
+def compared(capsys: pytest.CaptureFixture[str], *arguments: object) -> list[dict[str, Any]]:
+    evaluate(*arguments, "--json")
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_comparing_prints_one_object_a_model(
+    models: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = compared(capsys, *arguments, "--compare", "one", "two")
+    assert [first["model"], second["model"]] == ["one", "two"]
+    assert first["accuracy_difference"] is None
+    difference = second["ferplus"]["accuracy"] - first["ferplus"]["accuracy"]
+    assert difference != 0
+    assert second["accuracy_difference"] == pytest.approx(difference)
+    low, high = second["accuracy_difference_interval"]
+    assert low < difference < high
+    for one in (first, second):
+        low, high = one["intervals"]["ferplus"]["accuracy"]
+        assert low <= one["ferplus"]["accuracy"] <= high
+        assert one["parameters"] == one["macs"] == 48 * 48 * 15
+        assert 0 < one["ms_per_face"] < 1000
+
+
+def test_comparing_gives_each_model_the_numbers_it_has_alone(
+    models: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, second = compared(capsys, *arguments, "--compare", "one", "two")
+    (alone,) = compared(capsys, *arguments, "--model", "two")
+    assert {name: second[name] for name in alone} == alone
+
+
+def test_comparing_prints_a_table_for_people(
+    models: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate(*arguments, "--compare", "one", "two")
+    table = capsys.readouterr().out
+    for row in (
+        "accuracy",
+        "difference to the first",
+        "top-2 accuracy",
+        "macro-F1",
+        "ECE",
+        "coverage",
+        "selective error",
+        "AURC",
+        "AUROC",
+        "MACs a face",
+        "parameters",
+        "ms a face",
+    ):
+        assert f"\n{row}" in table
+
+
+def test_the_table_comes_in_markdown(
+    models: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate(*arguments, "--compare", "one", "two", "--markdown")
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert lines[2:4] == ["|  | one | two |", "| --- | --- | --- |"]
+    assert all(line.count("|") == 4 for line in lines[2:])
+
+
+def test_one_model_comes_in_markdown_too(
+    models: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate(*arguments, "--model", "one", "--markdown")
+    out = capsys.readouterr().out
+    assert "|  | one |" in out
+    assert "difference" not in out
+
+
+def test_a_comparison_has_a_report_that_stands_alone(
+    models: Path, arguments: list[str], tmp_path: Path
+) -> None:
+    report = tmp_path / "report.html"
+    evaluate(*arguments, "--compare", "one", "two", "--report", report)
+    page = Page(report)
+    page.check_that_it_stands_alone()
+    assert page.count("svg") == 4 + 2 * 2
+    evaluate(*arguments, "--compare", "one", "--report", report)
+    assert Page(report).count("svg") == 3 + 2
+
+
+@pytest.mark.parametrize(
+    ("added", "message"),
+    [
+        (["--compare", "one", "nonesuch"], 'no model "nonesuch"'),
+        (["--compare", "one", "one"], 'Two of the models have the name "one"'),
+        (["--model", "one", "--report", "nowhere/report.html"], "nowhere does not exist"),
+        (["--model", "one", "--report", "."], "it is a folder"),
+        (["--model", "one", "--report", "x" * 300], "File name too long"),
+        (["--model", "one", "--history", "history.csv"], "--history belongs to"),
+        (["--compare", "one", "--report", "r.html", "--history", "h.csv"], "--history belongs to"),
+    ],
+)
+def test_wrong_usage_is_told_in_a_sentence(
+    models: Path, arguments: list[str], added: list[str], message: str
+) -> None:
+    with pytest.raises(CommandError, match=message) as error:
+        evaluate(*arguments, *added)
+    assert error.value.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("added", "message"),
+    [
+        (["--model", "big"], "takes faces of 64x64 pixels"),
+        (["--compare", "one", "big"], "takes faces of 64x64 pixels"),
+        (["--model", "one", "--split", "PrivateTest"], "has no PrivateTest rows"),
+        (["--model", "one", "--report", "r.html", "--history", "h.csv"], "h.csv cannot be read"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_told_in_a_sentence(
+    models: Path, arguments: list[str], added: list[str], message: str
+) -> None:
+    with pytest.raises(CommandError, match=message):
+        evaluate(*arguments, *added)
+
+
+def test_two_folders_whose_cards_have_the_same_name_are_refused(
+    models: Path, arguments: list[str]
+) -> None:
+    write_tiny_model(models / "copy", name="one")
+    with pytest.raises(CommandError, match='Two of the models have the name "one"'):
+        evaluate(*arguments, "--compare", "one", "copy")
+
+
+def test_a_report_that_may_not_be_written_is_told_before_the_work(
+    models: Path, arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Root may write everywhere, so the system is asked in its place.
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    arguments[1] = "missing.csv"
+    with pytest.raises(CommandError, match="no permission"):
+        evaluate(*arguments, "--model", "one", "--report", tmp_path / "report.html")
+
+
+def test_a_report_that_cannot_be_written_after_all_is_told_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=r"cannot be written: File name too long\."):
+        reports.write(tmp_path / ("x" * 300), "reports/words.html", {})
+
+
+def test_a_split_without_a_majority_is_told_in_a_sentence(
+    models: Path, arguments: list[str], tmp_path: Path
+) -> None:
+    votes = [("PublicTest", {"happy": 5, "sad": 5})] * 64
+    write_ferplus(tmp_path / "votes.csv", votes)
+    with pytest.raises(CommandError, match="nothing to score"):
+        evaluate(*arguments[:3], tmp_path / "votes.csv", "--model", "one")
