@@ -21,7 +21,7 @@ def test_emotions_lie_in_the_quadrants_where_russell_has_them() -> None:
         "surprise",
     }
     assert {name for name, (_, arousal) in CIRCUMPLEX.items() if arousal < 0} == {"sad"}
-    np.testing.assert_array_equal(places(["neutral"]), [[0, 0]])
+    assert not places(["neutral"]).any()
     assert CIRCUMPLEX["anger"][1] > CIRCUMPLEX["disgust"][1]
     assert CIRCUMPLEX["happy"][0] > CIRCUMPLEX["surprise"][0]
 
