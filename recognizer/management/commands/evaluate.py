@@ -7,10 +7,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from recognizer.services import model_versions
 from recognizer.training.datasets.faces import SPLITS, DatasetError
 from recognizer.training.datasets.fer2013 import read
 from recognizer.training.evaluation import evaluate
-from recognizer.vision.classification import load_model
 
 PERCENTAGES = ("accuracy", "top2_accuracy", "coverage", "selective_error")
 
@@ -24,12 +24,18 @@ class Command(BaseCommand):
         parser.add_argument("file", type=Path, help="fer2013.csv, also .gz, .xz or .zip")
         parser.add_argument("--ferplus", type=Path, required=True, help="fer2013new.csv")
         parser.add_argument("--split", choices=SPLITS, default="PublicTest", help="(%(default)s)")
-        parser.add_argument("--model", default="", help="a model's name (the default model)")
+        parser.add_argument(
+            "--model",
+            default="",
+            metavar="NAME",
+            help="one of `models list` (default: the promoted one, where a site's database names "
+            "one; else EMOTION_MODEL or the shipped default)",
+        )
         parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
     def handle(self, **options: Any) -> None:
         try:
-            classifier = load_model(options["model"])
+            classifier = model_versions.for_shell(options["model"])
         except ValueError as error:
             raise CommandError(str(error), returncode=2) from error
         try:
