@@ -371,6 +371,55 @@ class Review(AppendOnly):
         return f"{self.get_verdict_display()} {self.emotion}".strip()
 
 
+class Promotion(AppendOnly):
+    """From then on the site uses this model version. The row with the highest number counts."""
+
+    # Whoever follows the same row as somebody else comes too late: two at once can't both count.
+    number = models.PositiveIntegerField(_("number"), unique=True)
+    version = models.ForeignKey(
+        ModelVersion,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="promotions",
+        help_text=_("Empty: the site's default again, as before the first promotion."),
+    )
+    name = models.CharField(
+        _("folder"), max_length=255, blank=True, default="", help_text=_("Of the model, then.")
+    )
+    replaced = models.ForeignKey(
+        ModelVersion,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text=_("What the site used until then, as far as it could be told."),
+    )
+    previous = models.ForeignKey(
+        "self",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text=_("Where a rollback leads; empty: to the site's default."),
+    )
+    is_rollback = models.BooleanField(_("rollback"), default=False)
+    # Empty when it was done from the shell without a name, and once the account is closed.
+    who = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    reason = models.CharField(_("reason"), max_length=500, blank=True, default="")
+    created = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name = _("promotion")
+        verbose_name_plural = _("promotions")
+        ordering = ("-number",)
+
+    def __str__(self) -> str:
+        return f"#{self.number} {self.version or gettext('the default')}"
+
+
 class ApiToken(models.Model):
     """A personal token of the API; only its hash is kept."""
 

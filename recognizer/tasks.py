@@ -8,6 +8,7 @@ from uuid import UUID
 from celery import shared_task
 from celery.signals import worker_process_init, worker_ready, worker_shutdown
 from django.core.management import call_command
+from django.db import connection
 
 from recognizer.services import deletion, model_versions, quotas, recognition, signs_of_life
 
@@ -37,7 +38,11 @@ def get_ready(**_: object) -> None:
     # honcho signals the whole process group; the main process lets its children finish their
     # photo, so they must not die of the signal themselves.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    model_versions.warm_up()
+    try:
+        model_versions.warm_up()
+    finally:
+        # Celery's own receiver of this signal closes whatever it finds open, fit to use or not.
+        connection.close()
 
 
 @worker_ready.connect

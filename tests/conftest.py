@@ -62,8 +62,17 @@ def jpeg() -> MakeImage:
 
 @pytest.fixture(autouse=True)
 def own_files(settings: Settings, tmp_path: Path) -> None:
-    """Each test stores its files in a folder of its own."""
+    """Each test stores its files, and the models of its site, in folders of its own."""
     settings.MEDIA_ROOT = tmp_path / "media"
+    settings.MODELS_ROOT = tmp_path / "own-models"
+
+
+@pytest.fixture(autouse=True)
+def no_site_to_ask(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands ask the site's database which model is promoted; a test without one has none."""
+    if request.node.get_closest_marker("django_db") or "db" in request.fixturenames:
+        return
+    monkeypatch.setattr("recognizer.services.model_versions.database_is_there", lambda: False)
 
 
 @pytest.fixture

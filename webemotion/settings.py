@@ -42,6 +42,7 @@ UNDO_SECONDS = 10
 
 # --- Recognition -----------------------------------------------------------------------------
 EMOTION_MODEL = env.str("EMOTION_MODEL", "")
+MODELS_ROOT = env.path("MODELS_ROOT", DATA_DIR / "models").absolute()
 MIN_FACE = env.int("MIN_FACE", 0)
 RECOGNITION_THREADS = env.int("RECOGNITION_THREADS", 1)
 # A photo claimed or queued for longer than this many seconds is taken to be lost and queued again.
@@ -106,6 +107,9 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = 60
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+        # A machine that is away must not hold up a page, or a command that could do without.
+        DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 10)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "recognizer.User"

@@ -27,8 +27,10 @@ def recognize(photo_id: UUID) -> None:
         return
     try:
         image = _read_original(photo)
-        result = model_versions.recognizer().recognize(image)
-        saved = results.save(photo, image, result, model_versions.current())
+        # Asked once: a model that is promoted meanwhile has not read this photo.
+        model = model_versions.in_use()
+        result = model.recognizer.recognize(image)
+        saved = results.save(photo, image, result, model.version())
     except Exception:  # Whatever a hostile image sets off, the row must not hang.
         logger.exception("Photo %s could not be recognised (attempt %d).", photo.pk, photo.attempts)
         _let_go(photo)

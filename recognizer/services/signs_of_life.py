@@ -16,6 +16,8 @@ logger = logging.getLogger(__name__)
 # Seconds. A worker that misses three beats is gone.
 BEAT_EVERY = 5
 GONE_AFTER = 20
+# Without one of these no photo is recognised. `promoted_model` may be false: another steps in.
+NEEDED = ("database", "broker", "worker", "model")
 
 
 def worker_seen(name: str) -> None:
@@ -62,15 +64,21 @@ class Pulse(threading.Thread):
 
 
 def checks() -> dict[str, bool]:
-    """Each part that a photo needs, and whether it answers."""
+    """Each part that a photo needs, and whether it answers.
+
+    Once a model has been promoted also `promoted_model`: whether its files are whole on this
+    machine. While they are not, the model before it reads the photos.
+    """
     if not _database_answers():
         return {"database": False}
-    return {
+    answers = {
         "database": True,
         "broker": queue.broker_answers(),
         "worker": _worker_is_alive(),
         "model": _model_loads(),
     }
+    promoted = model_versions.promoted_is_here()
+    return answers if promoted is None else answers | {"promoted_model": promoted}
 
 
 def _database_answers() -> bool:

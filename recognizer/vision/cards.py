@@ -14,6 +14,8 @@ SCHEMA: Final = 1
 MAIN_HEAD: Final = "ferplus"
 AMBIGUITY_HEAD: Final = "ambiguous"
 NOT_A_FACE_HEAD: Final = "not_a_face"
+# FER-2013 has no contempt; a model may give its seven classes in any order.
+FER2013_CLASSES: Final = frozenset(EMOTIONS) - {"contempt"}
 
 ScoreKind = Literal["confidence", "margin", "entropy"]
 T = TypeVar("T")
@@ -133,7 +135,7 @@ class ModelCard:
             raw = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise CardError(f"{path}: cannot be read ({error.strerror}).") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CardError(f"{path}: is not valid JSON ({error}).") from error
         return cls.from_dict(raw, source=str(path))
 
@@ -203,7 +205,10 @@ class _Fields:
             raise self.error(name, f"is missing; expected {_name(kind)}")
         # JSON writes 1.0 as 1; and bool is an int in Python, but never in a card.
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
+            try:
+                value = float(value)
+            except OverflowError as error:
+                raise self.error(name, "is too large a number") from error
         if not isinstance(value, kind) or isinstance(value, bool):
             raise self.error(name, f"is {value!r}; expected {_name(kind)}")
         return value
@@ -247,7 +252,7 @@ def _name(kind: type) -> str:
 
 def _weights(fields: _Fields) -> Weights:
     file, sha256 = fields.take("file", str), fields.take("sha256", str).lower()
-    if not file or PurePath(file).name != file:
+    if PurePath(file).name != file or file in ("", "..") or not file.isprintable():
         raise fields.error("file", f"is {file!r}; expected the name of a file beside the card")
     if len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
         raise fields.error("sha256", f"is {sha256!r}; expected 64 hexadecimal digits")
@@ -291,6 +296,9 @@ def _heads(fields: _Fields) -> dict[str, Head]:
     if heads[MAIN_HEAD].labels != EMOTIONS:
         found = list(heads[MAIN_HEAD].labels)
         raise fields.error(f"{MAIN_HEAD}.labels", f"is {found}, expected {list(EMOTIONS)}")
+    if "fer2013" in heads and set(heads["fer2013"].labels) != FER2013_CLASSES:
+        found, known = list(heads["fer2013"].labels), sorted(FER2013_CLASSES)
+        raise fields.error("fer2013.labels", f"is {found}, expected {known} in any order")
     return heads
 
 

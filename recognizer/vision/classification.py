@@ -102,10 +102,10 @@ class OnnxClassifier:
             CardError: the card is missing or wrong.
             ModelError: the weights are missing, or not those the card describes.
         """
-        self._card = ModelCard.load(folder / "card.json")
-        self._path = folder / self._card.weights.file
-        self._weights()
-        self._session = LazySession(self._weights, threads)
+        card = read_card(folder)
+        self._card = card
+        self._path = folder / card.weights.file
+        self._session = LazySession(lambda: _read_weights(folder, card), threads)
         self._checked = False
 
     @property
@@ -195,21 +195,27 @@ class OnnxClassifier:
             for head, part in zip(heads, parts, strict=True)
         }
 
-    def _weights(self) -> bytes:
-        """The serialised network, if it is the one that the card describes."""
+    def check(self) -> None:
+        """Make the session now, and see that the network fits the card and answers in numbers.
+
+        Raises:
+            ModelError: it cannot be run, takes or gives something else, or gives NaN.
+        """
         try:
-            weights = self._path.read_bytes()
-        except OSError as error:
-            raise ModelError(f"{self._path}: cannot be read ({error.strerror}).") from error
-        found = hashlib.sha256(weights).hexdigest()
-        expected = self._card.weights.sha256
-        if found != expected:
-            raise ModelError(
-                f"{self._path}: is not the file that its card.json describes "
-                f"(SHA-256 {found[:12]}…, expected {expected[:12]}…). "
-                "Restore both files of the model."
-            )
-        return weights
+            self._check_network()
+            size = self._card.preprocessing.size
+            faces = np.random.default_rng(0).normal(size=(1, size, size, 1)).astype(np.float32)
+            answers = self.logits(faces, [*self._card.heads])
+        except ModelError:
+            raise
+        except Exception as error:  # ONNX Runtime's own errors share no class.
+            raise ModelError(f"{self._path}: is no network that can be run ({error}).") from error
+        for head, logits in answers.items():
+            if not np.isfinite(logits).all():
+                raise ModelError(
+                    f'{self._path}: its output "{head}" is not a finite number for a plain input. '
+                    "The weights are damaged, or training went wrong; take another model."
+                )
 
     def _check_network(self) -> None:
         """Once: does the network take and give what the card says?"""
@@ -237,6 +243,36 @@ def calibrate(logits: NDArray[np.float64], head: Head) -> NDArray[np.float64]:
     if scaled.shape[1] == 1:
         return softmax(np.concatenate([scaled, np.zeros_like(scaled)], axis=1))[:, :1]
     return softmax(scaled)
+
+
+def read_card(folder: Path) -> ModelCard:
+    """A model's card, once it is certain that the weights are those it describes.
+
+    Raises:
+        CardError: the card is missing or wrong.
+        ModelError: the weights are missing, or others.
+    """
+    card = ModelCard.load(folder / "card.json")
+    _read_weights(folder, card)
+    return card
+
+
+def _read_weights(folder: Path, card: ModelCard) -> bytes:
+    """The serialised network, if it is the one that the card describes."""
+    path = folder / card.weights.file
+    try:
+        weights = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}).") from error
+    found = hashlib.sha256(weights).hexdigest()
+    expected = card.weights.sha256
+    if found != expected:
+        raise ModelError(
+            f"{path}: is not the file that its card.json describes "
+            f"(SHA-256 {found[:12]}…, expected {expected[:12]}…). "
+            "Restore both files of the model."
+        )
+    return weights
 
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

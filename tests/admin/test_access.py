@@ -5,8 +5,9 @@ from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
-from recognizer.models import ApiToken, Photo, Prediction, Review, User
+from recognizer.models import ApiToken, Photo, Prediction, Promotion, Review, User
 from recognizer.services import reviews, tokens
+from tests.factories import make_version
 
 LISTS = ["photo", "prediction", "review"]
 
@@ -124,12 +125,52 @@ def test_a_token_is_revoked_and_never_shown(root_client: Client, alice: User) ->
 
 
 def test_reviewers_do_not_see_tokens_users_or_models(ruth_client: Client, alice: User) -> None:
-    for model in ("apitoken", "user", "modelversion"):
+    for model in ("apitoken", "user", "modelversion", "promotion"):
         assert ruth_client.get(address(model)).status_code == 403
 
 
 def test_model_versions_are_shown(root_client: Client, photo: Photo) -> None:
     assert b"model-of-the-tests" in root_client.get(address("modelversion")).content
+
+
+@pytest.fixture
+def promotion(alice: User) -> Promotion:
+    version = make_version("promoted-model")
+    version.card = {"metrics": {"PublicTest": {"ferplus": {"accuracy": 0.8765}}}}
+    version.save()
+    return Promotion.objects.create(
+        number=1, version=version, name="promoted-model", who=alice, reason="reads children better"
+    )
+
+
+def test_promotions_are_shown_with_who_when_what_and_its_metrics(
+    root_client: Client, promotion: Promotion
+) -> None:
+    Promotion.objects.create(number=2, replaced=promotion.version, is_rollback=True)
+    for page in (address("promotion"), address("promotion", "change", promotion.pk)):
+        content = root_client.get(page).content.decode()
+        for expected in ("promoted-model", "87.65%", "alice", "reads children better"):
+            assert expected in content
+    assert "the default" in root_client.get(address("promotion")).content.decode()
+
+
+def test_nobody_adds_changes_or_deletes_a_promotion(
+    root_client: Client, promotion: Promotion
+) -> None:
+    form = {"reason": "another", "post": "yes"}
+    pages = [address("promotion", page, promotion.pk) for page in ("change", "delete")]
+    for page in [address("promotion", "add"), *pages]:
+        assert root_client.post(page, form).status_code == 403
+    assert Promotion.objects.get().reason == "reads children better"
+
+
+@pytest.mark.parametrize("who", ["alice_client", "bob_client", "guest_client"])
+def test_users_and_guests_do_not_see_promotions(
+    promotion: Promotion, who: str, request: pytest.FixtureRequest
+) -> None:
+    answer = request.getfixturevalue(who).get(address("promotion"))
+    assert answer.status_code == 302
+    assert answer.headers["Location"].startswith("/admin/login/")
 
 
 def test_a_superuser_closes_an_account_with_all_that_hangs_on_it(

@@ -12,8 +12,8 @@ import django
 GUEST = "a-guest-of-the-distributed-tests"
 
 
-def upload(count: str) -> list[str]:
-    """Uploads that many different photos of one face as a guest. Gives their ids."""
+def upload(count: str, first: str = "0") -> list[str]:
+    """Uploads photos of one face as a guest, different by their numbers. Gives their ids."""
     from PIL import Image
     from skimage import data
 
@@ -22,7 +22,7 @@ def upload(count: str) -> list[str]:
 
     portrait = Image.fromarray(data.astronaut()[:320, :320])  # type: ignore[no-untyped-call]
     ids = []
-    for number in range(int(count)):
+    for number in range(int(first), int(first) + int(count)):
         file = io.BytesIO()
         portrait.save(file, "JPEG", comment=f"photo {number}")
         outcome = uploads.receive_bytes(Owner(guest=GUEST), f"{number}.jpg", file.getvalue())
@@ -40,6 +40,14 @@ def send_again() -> int:
     for photo in photos:
         queue.send(photo.pk)
     return len(photos)
+
+
+def models_used() -> list[str]:
+    """The names of the models that made the predictions, in the order of the photos' names."""
+    from recognizer.models import Prediction
+
+    made = Prediction.objects.order_by("face__photo__name")
+    return list(made.values_list("model_version__name", flat=True))
 
 
 def results() -> list[dict[str, Any]]:
@@ -74,7 +82,7 @@ def stored_files() -> dict[str, int]:
 
 
 ACTIONS: dict[str, Callable[..., Any]] = {
-    action.__name__: action for action in (upload, send_again, results, stored_files)
+    action.__name__: action for action in (upload, send_again, models_used, results, stored_files)
 }
 
 if __name__ == "__main__":

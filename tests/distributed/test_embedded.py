@@ -6,6 +6,7 @@ import pytest
 
 from tests.distributed.site import Site, kill
 from tests.servers import wait_until
+from tests.vision.tiny_model import write_tiny_model
 
 pytestmark = pytest.mark.slow
 
@@ -43,3 +44,16 @@ def test_the_next_worker_finishes_what_a_killed_one_held(tmp_path: Path) -> None
         site.wait_for_all(20)
         assert max(site.photos("done").values()) <= 2
         assert [result["predictions"] for result in site.do("results")] == [[1]] * 20
+
+
+def test_a_running_worker_takes_up_what_is_promoted_and_rolled_back(tmp_path: Path) -> None:
+    with Site(tmp_path) as site:
+        site.worker("only")
+        write_tiny_model(tmp_path / "models" / "mine")
+        site.do("upload", "1")
+        site.wait_for_all(1)
+        for done, action in ((1, ["promote", "mine", "--force"]), (2, ["rollback"])):
+            site.run("manage.py", "models", *action)
+            site.do("upload", "1", str(done))
+            site.wait_for_all(done + 1)
+        assert site.do("models_used") == ["resnet9-ferplus", "mine", "resnet9-ferplus"]

@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from recognizer.services import signs_of_life
+from recognizer.services import promotions, signs_of_life
+from tests.services.models import damage, own_model
 
 
 def test_alive_without_a_database(client: Client) -> None:
@@ -26,6 +27,18 @@ def test_ready_while_a_worker_is_there(client: Client) -> None:
         "worker": True,
         "model": True,
     }
+
+
+@pytest.mark.django_db
+def test_a_damaged_promoted_model_is_said_and_stops_nothing(client: Client) -> None:
+    signs_of_life.worker_seen("worker")
+    folder = own_model("better")
+    promotions.promote("better")
+    assert client.get("/readyz").json()["promoted_model"] is True
+    damage(folder)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (200, "ready")
+    assert (answer.json()["model"], answer.json()["promoted_model"]) == (True, False)
 
 
 @pytest.mark.django_db

@@ -12,22 +12,29 @@ from django.utils import timezone
 from numpy.typing import NDArray
 from pytest_django import Settings
 
-from recognizer.models import Photo, Review
+from recognizer.models import ModelVersion, Photo, Review
 from recognizer.services import deletion, queue, recognition, reviews, uploads
 from recognizer.services.owners import Owner
 from recognizer.vision import Recognition
-from tests.factories import GUEST, lose, make_photo, make_photos, noise
+from tests.factories import GUEST, lose, make_photo, make_photos, make_version, noise
 from tests.services.conftest import Disk
 
 Status = Photo.Status
 
 
 class Worker:
-    """Stands for the model: finds no faces, and does first what a test wants to happen then."""
+    """Stands for the model in use: finds no faces, and does first what a test wants to happen."""
 
     def __init__(self) -> None:
         self.meanwhile: Callable[[], object] = lambda: None
         self.seen = 0
+
+    @property
+    def recognizer(self) -> "Worker":
+        return self
+
+    def version(self) -> ModelVersion:
+        return make_version()
 
     def recognize(self, image: NDArray[np.uint8]) -> Recognition:
         self.seen += 1
@@ -38,7 +45,7 @@ class Worker:
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
     stand_in = Worker()
-    monkeypatch.setattr("recognizer.services.model_versions.recognizer", lambda: stand_in)
+    monkeypatch.setattr("recognizer.services.model_versions.in_use", lambda: stand_in)
     return stand_in
 
 

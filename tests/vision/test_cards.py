@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from recognizer.vision.cards import CardError, ModelCard
-from tests.vision.tiny_model import TINY_AFFECT, tiny_card
+from recognizer.vision.emotions import EMOTIONS
+from tests.vision.tiny_model import FER2013, TINY_AFFECT, tiny_card
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
@@ -73,6 +74,9 @@ def test_the_free_parts_may_be_missing() -> None:
         ("labels", ["happy"], '"labels"'),
         ("weights", [], '"weights" is []; expected an object'),
         ("weights.file", "../secret", '"weights.file"'),
+        ("weights.file", "/etc/passwd", '"weights.file"'),
+        ("weights.file", "..", '"weights.file"'),
+        ("weights.file", "a\0b", '"weights.file"'),
         ("weights.sha256", "abc", '"weights.sha256"'),
         ("preprocessing.size", 4, "at least 8"),
         ("preprocessing.margin", 9.0, "margin"),
@@ -80,7 +84,15 @@ def test_the_free_parts_may_be_missing() -> None:
         ("heads.ferplus", None, '"heads.ferplus" is missing'),
         ("heads.ferplus.labels", ["happy", "sad"], '"heads.ferplus.labels"'),
         ("heads.fer2013.labels", ["sad", "sad"], "twice"),
+        ("heads.ferplus.labels", [*EMOTIONS[::-1]], '"heads.ferplus.labels"'),
+        ("heads.fer2013.labels", [*EMOTIONS[:7]], '"heads.fer2013.labels" is'),
+        ("heads.fer2013.labels", ["sad", "happy"], '"heads.fer2013.labels" is'),
         ("heads.fer2013.temperature", 0.0, '"heads.fer2013.temperature"'),
+        ("heads.ferplus.temperature", -1, '"heads.ferplus.temperature"'),
+        ("heads.ferplus.temperature", 1e9, '"heads.ferplus.temperature"'),
+        ("heads.ferplus.temperature", 10**400, "too large a number"),
+        ("heads.ferplus.temperature", float("nan"), '"heads.ferplus.temperature"'),
+        ("heads.ferplus.temperature", float("inf"), '"heads.ferplus.temperature"'),
         ("uncertainty.score", "mood", '"uncertainty.score"'),
         ("uncertainty.threshold", 1.5, '"uncertainty.threshold"'),
         ("uncertainty.threshold", float("nan"), '"uncertainty.threshold"'),
@@ -106,7 +118,12 @@ def test_a_wrong_card_is_refused_by_name_and_place(
     assert complaint in str(refused.value)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "12", "\xff"])
+def test_the_seven_of_fer2013_come_in_any_order() -> None:
+    card = ModelCard.from_dict(changed("heads.fer2013.labels", FER2013[::-1]))
+    assert card.heads["fer2013"].labels == tuple(FER2013[::-1])
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "12", "\xff", "[" * 100_000])
 def test_what_is_no_card_is_refused(tmp_path: Path, content: str) -> None:
     file = tmp_path / "card.json"
     file.write_bytes(content.encode("latin-1"))

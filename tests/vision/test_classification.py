@@ -17,7 +17,7 @@ from recognizer.vision.classification import (
 )
 from recognizer.vision.detection import Detection
 from recognizer.vision.preprocessing import crop_face, normalize
-from tests.vision.tiny_model import write_tiny_model
+from tests.vision.tiny_model import tiny_network, write_tiny_model
 
 EYES = {"left_eye": (203.0, 101.0), "right_eye": (246.0, 102.0)}
 FACE = Detection((182, 64, 83, 107), EYES, 0.99)
@@ -92,6 +92,38 @@ def test_missing_weights_are_refused(tiny_model: Path, tmp_path: Path) -> None:
     (folder / "model.onnx").unlink()
     with pytest.raises(ModelError, match=r"model\.onnx: cannot be read"):
         OnnxClassifier(folder)
+
+
+def test_one_altered_byte_of_the_weights_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_model, tmp_path / "changed")
+    weights = bytearray((folder / "model.onnx").read_bytes())
+    weights[len(weights) // 2] ^= 1
+    (folder / "model.onnx").write_bytes(weights)
+    with pytest.raises(ModelError, match="SHA-256"):
+        OnnxClassifier(folder)
+
+
+def test_a_model_that_fits_its_card_passes_the_check(classifier: OnnxClassifier) -> None:
+    classifier.check()
+
+
+@pytest.mark.parametrize(
+    ("network", "complaint"),
+    [
+        (b"no network", "is no network that can be run"),
+        (tiny_network(scale=float("nan")), "not a finite number"),
+        (tiny_network(scale=float("inf")), "not a finite number"),
+        (tiny_network(classes=(7, 7)), r'expected an output "ferplus" of \(N, 8\)'),
+        (tiny_network(classes=(8, 8)), r'expected an output "fer2013" of \(N, 7\)'),
+        (tiny_network(size=32), r"\(N, 48, 48, 1\)"),
+    ],
+)
+def test_what_the_card_names_rightly_must_also_answer_rightly(
+    tmp_path: Path, network: bytes, complaint: str
+) -> None:
+    folder = write_tiny_model(tmp_path / "other", network=network)
+    with pytest.raises(ModelError, match=complaint):
+        OnnxClassifier(folder).check()
 
 
 def test_a_network_of_another_size_is_refused(tmp_path: Path, astronaut: NDArray[np.uint8]) -> None:

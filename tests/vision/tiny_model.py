@@ -19,10 +19,12 @@ TINY_AFFECT: dict[str, Any] = {
 }
 
 
-def write_tiny_model(folder: Path, size: int = 48, seed: int = 7, **changes: Any) -> Path:
+def write_tiny_model(
+    folder: Path, size: int = 48, network: bytes | None = None, seed: int = 7, **changes: Any
+) -> Path:
     """Write model.onnx and card.json; `changes` replace entries of the card."""
     folder.mkdir(parents=True, exist_ok=True)
-    weights = tiny_network(size, seed)
+    weights = tiny_network(size, seed=seed) if network is None else network
     (folder / "model.onnx").write_bytes(weights)
     card = tiny_card(size) | {
         "name": folder.name,
@@ -62,19 +64,22 @@ def tiny_card(size: int = 48) -> dict[str, Any]:
     }
 
 
-def tiny_network(size: int = 48, seed: int = 7) -> bytes:
+def tiny_network(
+    size: int = 48, scale: float = 1.5, classes: tuple[int, int] = (8, 7), seed: int = 7
+) -> bytes:
     """A serialised network from faces (N, size, size, 1) to logits of eight and of seven."""
+    widths = dict(zip(("ferplus", "fer2013"), classes, strict=True))
     random = np.random.default_rng(seed)
     nodes = [helper.make_node("Flatten", ["faces"], ["flat"])]
     constants = []
-    for head, classes in (("ferplus", 8), ("fer2013", 7)):
-        values = random.normal(0, 1.5 / size, (size * size, classes)).astype(np.float32)
+    for head, width in widths.items():
+        values = random.normal(0, 1 / size, (size * size, width)).astype(np.float32) * scale
         constants.append(numpy_helper.from_array(values, f"{head}_weights"))
         nodes.append(helper.make_node("MatMul", ["flat", f"{head}_weights"], [head]))
     faces = helper.make_tensor_value_info("faces", TensorProto.FLOAT, ["n", size, size, 1])
     heads = [
-        helper.make_tensor_value_info(head, TensorProto.FLOAT, ["n", classes])
-        for head, classes in (("ferplus", 8), ("fer2013", 7))
+        helper.make_tensor_value_info(head, TensorProto.FLOAT, ["n", width])
+        for head, width in widths.items()
     ]
     graph = helper.make_graph(nodes, "tiny", [faces], heads, constants)
     opset = helper.make_opsetid("", 17)

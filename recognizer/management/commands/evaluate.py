@@ -9,11 +9,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from recognizer.management import evaluation_pages, reports
+from recognizer.services import model_versions
 from recognizer.training import evaluation, reporting, tables
 from recognizer.training.datasets.faces import SPLITS, Faces
 from recognizer.training.datasets.fer2013 import read
-from recognizer.vision import classification
-from recognizer.vision.classification import DEFAULT_MODEL, OnnxClassifier, load_model
+from recognizer.vision.classification import OnnxClassifier
 
 PERCENTAGES = ("accuracy", "top2_accuracy", "coverage", "selective_error")
 
@@ -28,7 +28,13 @@ class Command(BaseCommand):
         parser.add_argument("--ferplus", type=Path, required=True, help="fer2013new.csv")
         parser.add_argument("--split", choices=SPLITS, default="PublicTest", help="(%(default)s)")
         which = parser.add_mutually_exclusive_group()
-        which.add_argument("--model", default="", help="a model's name (the default model)")
+        which.add_argument(
+            "--model",
+            default="",
+            metavar="NAME",
+            help="one of `models list` (default: the promoted one, where a site's database names "
+            "one; else EMOTION_MODEL or the shipped default)",
+        )
         which.add_argument(
             "--compare",
             nargs="+",
@@ -52,7 +58,7 @@ class Command(BaseCommand):
         names = options["compare"] or [options["model"]]
         models = _load(names)
         try:
-            history = _history(options)
+            history = _history(options, models[0])
             faces = read(options["file"], options["ferplus"]).split(options["split"])
             answers = [evaluation.answer(model, faces) for model in models]
         except ValueError as error:
@@ -111,7 +117,7 @@ def _check_usage(options: dict[str, Any]) -> None:
 
 def _load(names: Sequence[str], threads: int = 0) -> list[OnnxClassifier]:
     try:
-        models = [load_model(name, threads) for name in names]
+        models = [model_versions.for_shell(name, threads) for name in names]
     except ValueError as error:
         raise CommandError(str(error), returncode=2) from error
     seen: set[str] = set()
@@ -126,12 +132,11 @@ def _load(names: Sequence[str], threads: int = 0) -> list[OnnxClassifier]:
     return models
 
 
-def _history(options: dict[str, Any]) -> list[reporting.CurveGroup]:
+def _history(options: dict[str, Any], model: OnnxClassifier) -> list[reporting.CurveGroup]:
     """The curves of the file that is named, or of the model's folder; none where none is."""
     if options["report"] is None or options["compare"]:
         return []
-    folder = classification.MODELS_FOLDER / (options["model"] or DEFAULT_MODEL)
-    path = options["history"] or folder / "history.csv"
+    path = options["history"] or model.weights.parent / "history.csv"
     if options["history"] is None and not path.exists():
         return []
     return reporting.read_history(path)

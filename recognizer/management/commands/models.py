@@ -1,56 +1,150 @@
-"""The models that are there, and what their cards say."""
+"""The models that are there, what their cards say, and which one the site uses."""
 
 import json
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
+from recognizer.models import Promotion, User
+from recognizer.services import model_archives, model_store, model_versions, promotions
+from recognizer.services.model_store import Entry
 from recognizer.vision.cards import ModelCard
-from recognizer.vision.classification import DEFAULT_MODEL, available_models, load_model
+from recognizer.vision.classification import DEFAULT_MODEL
+
+USAGE = 2
 
 
 class Command(BaseCommand):
-    help = "List the models that are there, or show one's card. Runs without TensorFlow."
+    help = (
+        "List the models that are there, show one's card, take one in or hand one on, and say "
+        "which one the site uses. Runs without TensorFlow; without a database, too, except for "
+        "promote and rollback."
+    )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
-        listing = actions.add_parser("list", help="one line a model")
+        listing = actions.add_parser(
+            "list", help="one line a model; * marks the one that the site uses, ! a broken one"
+        )
         show = actions.add_parser("show", help="one model's card")
-        show.add_argument("name", nargs="?", default="", help="the default model, if not given")
+        show.add_argument("name", nargs="?", default="", help="the site's model, if not given")
         for action in (listing, show):
             action.add_argument("--json", action="store_true", help="JSON on stdout")
+        add = actions.add_parser("add", help="take a model in from a folder or a ZIP")
+        add.add_argument("source", type=Path, metavar="FOLDER|ZIP")
+        add.add_argument("--name", default="", help="what to call it here (the card's name)")
+        export = actions.add_parser("export", help="write model, card and report as one ZIP")
+        export.add_argument("name")
+        export.add_argument("--output", type=Path, required=True, metavar="FILE.zip")
+        promote = actions.add_parser("promote", help="have the site use a model from now on")
+        promote.add_argument("name")
+        promote.add_argument(
+            "--force", action="store_true", help="even if its card promises less than the present"
+        )
+        rollback = actions.add_parser(
+            "rollback", help="go back to the model before; again, and further back"
+        )
+        for action in (promote, rollback):
+            action.add_argument("--reason", default="", help="for those who look at it later")
+            action.add_argument("--by", default="", metavar="USER", help="who does it")
 
     def handle(self, **options: Any) -> None:
-        if options["action"] == "show":
-            card = self.card(options["name"])
-            text = json.dumps(card.as_dict()) if options["json"] else "\n".join(_lines(card))
-            self.stdout.write(text)
-            return
-        for name in available_models():
-            card = self.card(name)
-            if options["json"]:
-                self.stdout.write(json.dumps(_summary(name, card)))
-            else:
-                self.stdout.write(_line(_summary(name, card)))
-
-    def card(self, name: str) -> ModelCard:
-        """The card of a model whose weights are the ones it describes."""
         try:
-            return load_model(name).card
+            getattr(self, f"_{options['action']}")(options)
         except ValueError as error:
-            raise CommandError(str(error), returncode=2) from error
+            raise CommandError(str(error), returncode=USAGE) from error
+        except OSError as error:
+            raise CommandError(str(error)) from error
+
+    def _list(self, options: dict[str, Any]) -> None:
+        promotion = model_versions.promotion_if_any()
+        used = _used(promotion)
+        rows = [_summary(entry, promotion, used) for entry in model_store.entries()]
+        for row in rows:
+            self.stdout.write(json.dumps(row) if options["json"] else _line(row))
+        if promotion and promotion.version and not any(row["promoted"] for row in rows):
+            self.stderr.write(
+                f"The promoted model {promotion.version} is missing here or damaged. Until it is "
+                "put back, the site uses the one before, or the default."
+            )
+
+    def _show(self, options: dict[str, Any]) -> None:
+        card = model_versions.for_shell(options["name"]).card
+        text = json.dumps(card.as_dict()) if options["json"] else "\n".join(_lines(card))
+        self.stdout.write(text)
+
+    def _add(self, options: dict[str, Any]) -> None:
+        folder = model_archives.add(options["source"], options["name"])
+        self.stdout.write(f"{folder.name} is in {folder}.")
+
+    def _export(self, options: dict[str, Any]) -> None:
+        model_archives.export(options["name"], options["output"])
+        self.stdout.write(f"{options['name']} is in {options['output']}.")
+
+    def _promote(self, options: dict[str, Any]) -> None:
+        who = _ask_database(options["by"])
+        self._tell(promotions.promote(options["name"], who, options["reason"], options["force"]))
+
+    def _rollback(self, options: dict[str, Any]) -> None:
+        self._tell(promotions.rollback(_ask_database(options["by"]), options["reason"]))
+
+    def _tell(self, outcome: promotions.Outcome) -> None:
+        if isinstance(outcome, promotions.Refused):
+            raise CommandError(outcome.reason)
+        version = outcome.promotion.version
+        name = f"the model {version}" if version else "its default model"
+        already = " already" if isinstance(outcome, promotions.Unchanged) else ""
+        self.stdout.write(f"The site uses {name}{already}.")
 
 
-def _summary(name: str, card: ModelCard) -> dict[str, Any]:
+def _ask_database(username: str) -> User | None:
+    """Who promotes; a usage error where there is no database to write it in, or no such user."""
+    if not model_versions.database_is_there():
+        raise CommandError("There is no database yet. Run `manage.py migrate`, and try again.")
+    try:
+        Promotion.objects.exists()
+        user = User.objects.filter(username=username).first() if username else None
+    except DatabaseError as error:
+        raise CommandError(
+            f"The database can't be used ({str(error).strip()}). Start it, run "
+            "`manage.py migrate`, and try again."
+        ) from error
+    if username and user is None:
+        raise CommandError(f'There is no user "{username}".', returncode=USAGE)
+    return user
+
+
+def _used(promotion: Promotion | None) -> Path | None:
+    """The folder of the model that the site uses; None while it can't be used here."""
+    try:
+        if promotion and promotion.version:
+            return model_store.find_version(promotion.version, promotion.name)
+        return model_store.find(settings.EMOTION_MODEL)
+    except (ValueError, OSError):
+        return None
+
+
+def _summary(entry: Entry, promotion: Promotion | None, used: Path | None) -> dict[str, Any]:
+    card = entry.card
+    in_use = card is not None and entry.folder == used
+    measured = promotions.accuracy(card.metrics) if card else None
     return {
-        "name": name,
-        "version": card.version,
-        "default": name == DEFAULT_MODEL,
-        "parameters": card.parameters,
-        "macs": card.macs,
-        "sha256": card.weights.sha256,
+        "name": entry.name,
+        "version": card.version if card else None,
+        "from": "own" if entry.own else "shipped",
+        "default": not entry.own and entry.name == DEFAULT_MODEL,
+        "in_use": in_use,
+        "promoted": in_use and bool(promotion and promotion.version),
+        "parameters": card.parameters if card else None,
+        "macs": card.macs if card else None,
+        "accuracy": measured.value if measured else None,
+        "sha256": card.weights.sha256 if card else None,
+        "error": entry.problem or None,
     }
 
 
@@ -69,6 +163,9 @@ def _lines(card: ModelCard) -> list[str]:
 
 
 def _line(summary: dict[str, Any]) -> str:
-    mark = "*" if summary["default"] else " "
+    if summary["error"]:
+        return f"! {summary['name']} ({summary['from']})  {summary['error']}"
+    mark = "*" if summary["in_use"] else " "
     size = f"{summary['parameters'] / 1e6:.1f} M parameters, {summary['macs'] / 1e6:.0f} M MACs"
-    return f"{mark} {summary['name']} {summary['version']}  {size}"
+    whence = summary["from"] + (", promoted" if summary["promoted"] else "")
+    return f"{mark} {summary['name']} {summary['version']}  {size}  ({whence})"

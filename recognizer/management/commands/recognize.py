@@ -9,9 +9,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from recognizer.services import model_versions
 from recognizer.vision import Recognition, RecognizedFace, Recognizer, annotate
 from recognizer.vision.cards import CardError
-from recognizer.vision.classification import ModelError, available_models, load_model
+from recognizer.vision.classification import ModelError
 from recognizer.vision.detection import MTCNN
 from recognizer.vision.emotions import percent
 from recognizer.vision.images import Decoded, Undecodable, decode, encode_jpeg
@@ -38,7 +39,11 @@ class Command(BaseCommand):
             "--output", type=Path, metavar="DIR", help="write annotated JPEGs to this folder"
         )
         parser.add_argument(
-            "--model", default="", metavar="NAME", help=f"one of: {', '.join(available_models())}"
+            "--model",
+            default="",
+            metavar="NAME",
+            help="one of `models list` (default: the promoted one, where a site's database names "
+            "one; else EMOTION_MODEL or the shipped default)",
         )
         parser.add_argument(
             "--min-face",
@@ -105,7 +110,7 @@ def _face_size(text: str) -> int:
 
 def _recognizer(model: str, min_face: int | None) -> Recognizer:
     try:
-        return Recognizer(MTCNN(min_face=min_face), load_model(model))
+        return Recognizer(MTCNN(min_face=min_face), model_versions.for_shell(model))
     except (ModelError, CardError) as error:
         raise CommandError(str(error), returncode=USAGE) from error
 

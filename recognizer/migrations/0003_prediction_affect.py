@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("recognizer", "0001_initial"),
+        ("recognizer", "0002_promotion"),
     ]
 
     operations = [

@@ -1,0 +1,170 @@
+"""Which model the site uses: promoted and rolled back by rows that are only ever added."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from recognizer.models import ModelVersion, Promotion, User
+from recognizer.services import model_store, model_versions
+
+LONGEST_REASON = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Promoted:
+    """The site uses another model from now on."""
+
+    promotion: Promotion
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """The model was promoted already; nothing was written."""
+
+    promotion: Promotion
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Nothing was written; the reason is a sentence."""
+
+    reason: str
+
+
+Outcome = Promoted | Unchanged | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """What a card says of PublicTest with FER+ majorities: 0-1, and the 95% interval's low end."""
+
+    value: float
+    low: float
+
+
+def promote(
+    name: str, who: User | None = None, reason: str = "", force: bool = False
+) -> Promoted | Unchanged | Refused:
+    """Have the site use a model, once it has proved that it works.
+
+    Args:
+        name: of its folder.
+        who: did it, if known.
+        reason: for those who look at the list later.
+        force: take it even if its card promises less than that of the model in use.
+
+    Raises:
+        ModelError: there is no model of that name.
+    """
+    if len(reason) > LONGEST_REASON:
+        return Refused(f"The reason is longer than {LONGEST_REASON} characters. Shorten it.")
+    folder = model_store.find(name)
+    try:
+        card = model_store.verify(folder).card
+    except (ValueError, OSError) as error:
+        return Refused(str(error))
+    newest = model_versions.newest_promotion()
+    used = _in_use()
+    if used and not force and (worse := _worse(name, card.metrics, used.classifier.card.metrics)):
+        return Refused(worse)
+    with transaction.atomic():
+        version = model_versions.row_of(card)
+    if newest and newest.version == version:
+        return Unchanged(newest)
+    return _add(newest, used, version=version, name=name, previous=newest, who=who, reason=reason)
+
+
+def rollback(who: User | None = None, reason: str = "") -> Promoted | Refused:
+    """Go back to what the site used before the newest promotion; again, and further back."""
+    if len(reason) > LONGEST_REASON:
+        return Refused(f"The reason is longer than {LONGEST_REASON} characters. Shorten it.")
+    newest = model_versions.newest_promotion()
+    if newest is None or newest.version is None:
+        return Refused("The site uses its default; there is no promotion to take back.")
+    target = newest.previous
+    version = target.version if target else None
+    try:
+        if version:
+            model_store.verify(model_store.find_version(version))
+        else:
+            model_store.load(settings.EMOTION_MODEL)
+    except (ValueError, OSError) as error:
+        return Refused(f"The model before can't be used. {error}")
+    return _add(
+        newest,
+        _in_use(),
+        version=version,
+        name=target.name if target else "",
+        # What lies under the row gone back to, so that the next rollback goes further.
+        previous=target.previous if target else None,
+        is_rollback=True,
+        who=who,
+        reason=reason,
+    )
+
+
+def accuracy(metrics: Mapping[str, Any]) -> Accuracy | None:
+    """What a card's metrics say, or None if they say nothing of the kind."""
+    value = _share(metrics, "PublicTest", "ferplus", "accuracy")
+    if value is None:
+        return None
+    interval = _inside(metrics, "accuracy_interval_95", "ferplus")
+    low = _share({"low": interval[0]}, "low") if isinstance(interval, list) and interval else None
+    return Accuracy(value, value if low is None else min(low, value))
+
+
+def _worse(name: str, candidate: Mapping[str, Any], used: Mapping[str, Any]) -> str:
+    """Why the candidate promises less than the model in use; "" if it doesn't."""
+    bar, found = accuracy(used), accuracy(candidate)
+    if bar is None:
+        return ""
+    expected = (
+        f"the model in use has {bar.value:.2%}, at least {bar.low:.2%} with 95% confidence. "
+        "Promote it with --force if it shall be used all the same."
+    )
+    if found is None:
+        return f"The card of {name} names no accuracy on PublicTest (FER+); {expected}"
+    if found.value < bar.low:
+        return f"{name} has an accuracy of {found.value:.2%} on PublicTest (FER+); {expected}"
+    return ""
+
+
+def _inside(place: Any, *path: str) -> Any:
+    """An entry of free-form JSON, or None where there is no such place."""
+    for name in path:
+        place = place.get(name) if isinstance(place, Mapping) else None
+    return place
+
+
+def _share(metrics: Mapping[str, Any], *path: str) -> float | None:
+    value = _inside(metrics, *path)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) and 0 <= value <= 1 else None
+
+
+def _in_use() -> model_versions.InUse | None:
+    try:
+        return model_versions.in_use()
+    except (ValueError, OSError):
+        return None
+
+
+def _add(
+    newest: Promotion | None, used: model_versions.InUse | None, **fields: Any
+) -> Promoted | Refused:
+    """The row that follows the newest one, if it still is that."""
+    number = newest.number + 1 if newest else 1
+    try:
+        with transaction.atomic():
+            replaced: ModelVersion | None = used.version() if used else None
+            return Promoted(Promotion.objects.create(number=number, replaced=replaced, **fields))
+    except IntegrityError:
+        return Refused(
+            "Another model was promoted at the same moment. Look at `manage.py models list`, "
+            "and try again."
+        )
