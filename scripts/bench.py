@@ -166,7 +166,7 @@ def faces_with_variations(count: int) -> Image:
     for crop in crops:
         x, y = rng.normal((222, 110), 4)
         place = cv2.getRotationMatrix2D((x, y), rng.normal(0, 10), rng.uniform(0.3, 0.4))
-        place[:, 2] += fer2013.SIDE / 2 - np.array([x, y])
+        place[:, 2] += np.array([fer2013.SIDE / 2 - x, fer2013.SIDE / 2 - y])
         face = cv2.warpAffine(portrait, place, crop.shape).astype(np.float64)
         face = face[:, :: rng.choice((-1, 1))] * rng.uniform(0.7, 1.2)
         crop[:] = np.clip(face + rng.normal(0, 3, face.shape), 0, 255)
@@ -176,7 +176,7 @@ def faces_with_variations(count: int) -> Image:
 def read_class_folders(folder: Path) -> Image:
     """As fast as it goes: OpenCV alone, with no checks."""
     files = sorted(folder.glob("*/*.png"))
-    return np.stack([cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) for file in files])
+    return np.array([cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) for file in files], np.uint8)
 
 
 def compare(title: str, ways: Mapping[str, Way], rounds: int) -> None:

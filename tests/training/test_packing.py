@@ -1,6 +1,7 @@
 """Drawn faces, packed and read back; TensorFlow's own reader is in test_streaming.py."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recognizer.training.datasets import packing
+from recognizer.training.datasets import tfrecord
 from recognizer.training.datasets.faces import DatasetError, Faces
 from recognizer.training.datasets.packing import (
     Packing,
@@ -156,7 +157,7 @@ def test_a_killed_packing_leaves_no_folder_and_the_next_starts_afresh(
     class Killed(BaseException):
         pass
 
-    encode = packing.tfrecord.encode
+    encode = tfrecord.encode
     written: list[int] = []
 
     def kill_at_third_shard(*arguments: object) -> object:
@@ -167,8 +168,8 @@ def test_a_killed_packing_leaves_no_folder_and_the_next_starts_afresh(
 
     output, partial = tmp_path / "output", tmp_path / ".output.partial"
     with monkeypatch.context() as patch:
-        patch.setattr(packing.tfrecord, "encode", kill_at_third_shard)
-        patch.setattr(packing.shutil, "rmtree", lambda *_, **__: None)  # nor does a kill clean up
+        patch.setattr(tfrecord, "encode", kill_at_third_shard)
+        patch.setattr(shutil, "rmtree", lambda *_, **__: None)  # nor does a kill clean up
         with pytest.raises(Killed):
             pack(faces, output, Packing(shards=3))
     assert not output.exists()

@@ -129,9 +129,9 @@ def _masked_crc(rows: NDArray[np.uint8]) -> NDArray[np.uint32]:
     for part in parts.reshape(-1, pieces).T:
         shifted = [_PIECE_ON[byte][crc >> 8 * byte & 0xFF] for byte in range(4)]
         crc = shifted[0] ^ shifted[1] ^ shifted[2] ^ shifted[3] ^ part
-    crc = ~crc
-    masked: NDArray[np.uint32] = (crc >> 15 | crc << 17) + np.uint32(0xA282EAD8)
-    return masked
+    crc ^= np.uint32(0xFFFFFFFF)
+    turned = crc >> np.uint32(15) | crc << np.uint32(17)
+    return turned + np.uint32(0xA282EAD8)
 
 
 def _advance(crc: NDArray[np.uint32], rows: NDArray[np.uint8]) -> NDArray[np.uint32]:
