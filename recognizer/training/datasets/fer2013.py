@@ -11,6 +11,7 @@ import gzip
 import io
 import lzma
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from recognizer.training.datasets.faces import FER2013_LABELS, SPLITS, DatasetError, Faces
 
 SIDE: Final = 48
+_MOST_VOTES: Final = 1_000_000
 # FER+'s column for each of our emotions, then its two ways of declining.
 _FERPLUS_COLUMNS: Final = {
     "anger": "anger",
@@ -33,6 +35,17 @@ _FERPLUS_COLUMNS: Final = {
     "sad": "sadness",
     "surprise": "surprise",
 }
+# What a damaged file gives; RuntimeError is zipfile's, for a password and for unknown methods.
+_UNREADABLE: Final = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    UnicodeDecodeError,
+    csv.Error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def read(fer2013: Path, ferplus: Path) -> Faces:
@@ -80,12 +93,17 @@ def _read_pixels(
 def _parse_pixels(path: Path, number: int, text: str) -> NDArray[np.uint8]:
     try:
         pixels = np.array((text or "").split(), dtype=np.int64)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise DatasetError(f"{path.name}, row {number}: pixels must be numbers: {error}.") from None
-    if len(pixels) != SIDE * SIDE or (len(pixels) and not 0 <= pixels.min() <= pixels.max() <= 255):
+    if len(pixels) != SIDE * SIDE:
         raise DatasetError(
             f"{path.name}, row {number}: expected {SIDE * SIDE} grey levels of 0-255, got "
             f"{len(pixels)} values."
+        )
+    if not 0 <= pixels.min() <= pixels.max() <= 255:
+        raise DatasetError(
+            f"{path.name}, row {number}: grey levels must be 0-255, got {pixels.min()} to "
+            f"{pixels.max()}."
         )
     return pixels.astype(np.uint8).reshape(SIDE, SIDE)
 
@@ -112,10 +130,10 @@ def _read_votes(path: Path) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArr
         _require_columns(path, reader, ("Usage", "Image name", *columns))
         for number, row in enumerate(reader, start=1):
             try:
-                votes.append([int(row[column]) for column in columns])
+                votes.append([_parse_vote(row[column]) for column in columns])
             except (TypeError, ValueError):
                 raise DatasetError(
-                    f"{path.name}, row {number}: every vote must be a whole number."
+                    f"{path.name}, row {number}: every vote must be a whole number from 0."
                 ) from None
             named.append(bool((row["Image name"] or "").strip()))
             splits.append(_parse_split(path, number, row["Usage"]))
@@ -124,6 +142,13 @@ def _read_votes(path: Path) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArr
         np.array(named, np.bool_),
         np.array(splits, np.str_),
     )
+
+
+def _parse_vote(text: str) -> int:
+    vote = int(text)
+    if not 0 <= vote <= _MOST_VOTES:
+        raise ValueError(text)
+    return vote
 
 
 def _require_columns(path: Path, reader: "csv.DictReader[str]", columns: tuple[str, ...]) -> None:
@@ -158,5 +183,5 @@ def _open_text(path: Path) -> Iterator[TextIO]:
         else:
             with path.open(encoding="utf-8-sig", newline="") as lines:
                 yield lines
-    except (OSError, EOFError, lzma.LZMAError, zipfile.BadZipFile, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise DatasetError(f"{path} cannot be read: {error}.") from error
