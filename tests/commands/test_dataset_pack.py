@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -60,3 +62,20 @@ def test_a_wrong_number_is_refused(tmp_path: Path) -> None:
 def test_votes_that_are_not_given_are_asked_for(dataset: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="--ferplus"):
         dataset_pack(dataset[0], "--output", tmp_path / "packed")
+
+
+def test_it_runs_without_tensorflow(dataset: tuple[Path, Path], tmp_path: Path) -> None:
+    blocked = tmp_path / "blocked"
+    blocked.mkdir()
+    for name in ("tensorflow", "keras"):
+        (blocked / f"{name}.py").write_text("raise ImportError('not needed to pack')\n")
+    command = [sys.executable, "manage.py", "dataset", "pack", str(dataset[0])]
+    done = subprocess.run(
+        [*command, "--ferplus", str(dataset[1]), "--output", str(tmp_path / "packed")],
+        env={"PYTHONPATH": str(blocked), "WEBEMOTION_DATA": str(tmp_path / "data"), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(read_packed(tmp_path / "packed")) == 20
