@@ -1,7 +1,10 @@
+import bz2
 import gzip
+import io
 import lzma
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -68,12 +71,16 @@ def test_a_short_row_is_named(dataset: tuple[Path, Path], tmp_path: Path) -> Non
         ("7,{pixels},Training", "emotion must be 0-6"),
         ("0,{pixels},Test", "Usage must be"),
         ("0,{pixels} x,Training", "pixels must be numbers"),
+        ("0,{pixels} 99999999999999999999,Training", "grey levels must be 0-255"),
+        ("0,{pixels} 256,Training", "grey levels must be 0-255, got 0 to 256"),
+        ("0,{pixels} -1,Training", "grey levels must be 0-255, got -1 to 0"),
+        ("0,{pixels} " + "0" * 200_000 + ",Training", "field larger than field limit"),
     ],
 )
 def test_a_wrong_value_is_named(
     bad: str, message: str, dataset: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    pixels = " ".join(["0"] * 2303 + ["0" if " x" not in bad else ""])
+    pixels = " ".join(["0"] * (2303 if "} " in bad else 2304))
     broken = tmp_path / "wrong.csv"
     broken.write_text("emotion,pixels,Usage\n" + bad.format(pixels=pixels) + "\n")
     with pytest.raises(DatasetError, match=message):
@@ -107,6 +114,53 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
     endless.write_text("emotion,pixels,Usage\n0," + "1 " * 100_000 + ",Training\n")
     with pytest.raises(DatasetError, match="cannot be read: field larger"):
         read(endless)
+
+
+@pytest.mark.parametrize("vote", ["-1", "x", "", "9" * 30])
+def test_a_wrong_vote_is_named(vote: str, dataset: tuple[Path, Path], tmp_path: Path) -> None:
+    header, first, *lines = dataset[1].read_text().splitlines()
+    wrong = tmp_path / "votes.csv"
+    wrong.write_text("\n".join([header, first.replace(",8,", f",{vote},"), *lines]))
+    with pytest.raises(DatasetError, match=r"votes\.csv, row 1: every vote must be a whole number"):
+        read(dataset[0], wrong)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "place", "byte"),
+    [
+        (".gz", 10, 0xFF),  # no such kind of block
+        (".zip", 6, 0x01),  # behind a password
+        (".zip", 8, 0x63),  # packed in an unknown way
+        (".bz2", 20, 0xFF),
+        (".xz", 30, 0xFF),
+    ],
+)
+def test_a_damaged_archive_is_refused(
+    suffix: str, place: int, byte: int, dataset: tuple[Path, Path], tmp_path: Path
+) -> None:
+    damaged = tmp_path / f"fer2013.csv{suffix}"
+    content = bytearray(compressed(dataset[1], suffix))
+    assert content[place] != byte
+    content[place] = byte
+    if suffix == ".zip":  # The directory at the end says the same once more, two bytes later.
+        content[content.rindex(b"PK\x01\x02") + place + 2] = byte
+    damaged.write_bytes(content)
+    with pytest.raises(DatasetError, match="cannot be read"):
+        read(damaged, dataset[1])
+
+
+def compressed(file: Path, suffix: str) -> bytes:
+    ways: dict[str, Callable[[bytes], bytes]] = {
+        ".gz": gzip.compress,
+        ".bz2": bz2.compress,
+        ".xz": lzma.compress,
+    }
+    if suffix in ways:
+        return ways[suffix](file.read_bytes())
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(file, "votes.csv")
+    return packed.getvalue()
 
 
 def test_a_missing_split_names_what_there_is(faces: Faces) -> None:

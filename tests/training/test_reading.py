@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from recognizer.training.datasets import faces as words
 from recognizer.training.datasets.classes import CLASSES, class_index
 from recognizer.training.datasets.faces import FER2013_LABELS, NOT_A_FACE, DatasetError, majority
+from recognizer.training.datasets.packing import Packing, pack
 from recognizer.training.datasets.reading import (
     LAYOUTS,
     Reading,
@@ -275,3 +276,14 @@ def test_a_data_set_without_training_rows_cannot_be_trained_on(tmp_path: Path) -
     put(tmp_path / "test/happy/1.png")
     with pytest.raises(DatasetError, match="no Training rows"):
         training_and_held_out(read_dataset(tmp_path))
+
+
+def test_a_packed_data_set_is_read_as_what_was_packed(
+    dataset: tuple[Path, Path], faces: Faces, tmp_path: Path
+) -> None:
+    pack(faces, tmp_path / "packed", Packing(shards=2))
+    reading = read_dataset(tmp_path / "packed")
+    assert np.array_equal(reading.faces.images, faces.images)
+    assert np.array_equal(reading.faces.votes, faces.votes)
+    further = read_dataset(dataset[0], ferplus=dataset[1], extra=[tmp_path / "packed"])
+    assert len(further.faces) == len(faces) + len(faces.split("Training"))

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from django.core.management.base import BaseCommand, CommandError
 
-from recognizer.management.dataset import explore
+from recognizer.management.dataset import explore, pack
 from recognizer.training.datasets.faces import DatasetError
 
 
@@ -22,6 +22,7 @@ class Door(Protocol):
 
 DOORS: dict[str, Door] = {
     "explore": explore,
+    "pack": pack,
 }
 
 

@@ -27,6 +27,7 @@ from recognizer.training.datasets.result import Bad, Problem, settle
 
 SIDE: Final = 48
 _ANNOTATORS: Final = 10
+_MOST_VOTES: Final = 1_000_000
 # FER+'s column for each of our emotions, then its two ways of declining.
 _FERPLUS_COLUMNS: Final = {
     "anger": "anger",
@@ -38,8 +39,6 @@ _FERPLUS_COLUMNS: Final = {
     "sad": "sadness",
     "surprise": "surprise",
 }
-
-
 # RuntimeError: an encrypted archive, or one packed in an unknown way.
 _UNREADABLE: Final = (
     OSError,
@@ -163,9 +162,12 @@ def _parse_pixels(text: str) -> bytes | str:
         levels = bytes([_LEVELS[word] for word in words])
     except KeyError:
         try:
-            levels = bytes(map(int, words))
+            numbers = [int(word) for word in words]
         except ValueError as error:
-            return f"pixels must be numbers of 0-255: {error}."
+            return f"pixels must be numbers: {error}."
+        if not 0 <= min(numbers) <= max(numbers) <= 255:
+            return f"grey levels must be 0-255, got {min(numbers)} to {max(numbers)}."
+        levels = bytes(numbers)
     if len(levels) != SIDE * SIDE:
         return f"expected {SIDE * SIDE} grey levels of 0-255, got {len(levels)} values."
     return levels
@@ -192,9 +194,9 @@ def _read_votes(
         for number, row in enumerate(reader, start=1):
             wrong = _wrong_split(row["Usage"])
             try:
-                counts = [int(row[column]) for column in columns]
+                counts = [_parse_vote(row[column]) for column in columns]
             except (TypeError, ValueError):
-                wrong = wrong or "every vote must be a whole number."
+                wrong = wrong or "every vote must be a whole number from 0."
             if wrong:
                 problems.append(Problem(f"{path.name}, row {number}", wrong))
                 counts = [-1] * len(columns)
@@ -206,6 +208,13 @@ def _read_votes(
         np.array(named, np.bool_),
         np.array(splits, np.str_),
     )
+
+
+def _parse_vote(text: str) -> int:
+    vote = int(text)
+    if not 0 <= vote <= _MOST_VOTES:
+        raise ValueError(text)
+    return vote
 
 
 def _require_columns(path: Path, reader: "csv.DictReader[str]", columns: tuple[str, ...]) -> None:

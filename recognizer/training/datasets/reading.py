@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recognizer.training.datasets import fer2013
 from recognizer.training.datasets.faces import DatasetError, Faces
 from recognizer.training.datasets.folders import CLASS_FOLDERS, FERG, SPLIT_FOLDERS, plan_folders
+from recognizer.training.datasets.packing import is_packed, read_packed
 from recognizer.training.datasets.pictures import carry_out, grey_square, subfolders
 from recognizer.training.datasets.result import Bad, Problem, Reading, joined
 from recognizer.training.datasets.votes import REVIEWED, plan_votes
@@ -20,7 +22,8 @@ __all__ = ["LAYOUTS", "Problem", "Reading", "read_dataset", "training_and_held_o
 FER2013: Final = (
     "FER-2013: a file with the columns emotion, pixels, Usage (.csv, .gz, .bz2, .xz, .zip)"
 )
-LAYOUTS: Final = (FER2013, SPLIT_FOLDERS, CLASS_FOLDERS, FERG, REVIEWED)
+PACKED: Final = "packed: a folder that `manage.py dataset pack` has written"
+LAYOUTS: Final = (FER2013, SPLIT_FOLDERS, CLASS_FOLDERS, FERG, REVIEWED, PACKED)
 SIZES: Final = (8, 512)
 
 
@@ -86,6 +89,8 @@ def _read(
             f"{ferplus} cannot be used: FER+ votes belong to the rows of a FER-2013 file, and "
             f"{source} is a folder."
         )
+    if is_packed(source):
+        return _whole(read_packed(source), source, PACKED, size, hold_out)
     folder: Path | None = source
     while folder is not None:
         plan = plan_votes(folder, hold_out) or plan_folders(folder, hold_out)
@@ -110,13 +115,29 @@ def _read_fer2013(
     source: Path, ferplus: Path | None, size: int, bad: Bad, hold_out: bool
 ) -> Reading:
     faces, numbers, problems = fer2013.read_rows(source, ferplus, bad)
-    notes: list[str] = []
+    reading = _whole(faces, source, FER2013, size, hold_out, numbers)
     if ferplus is None:
-        notes.append(f"{source.name} without FER+: its own labels count as ten votes each.")
+        note = f"{source.name} without FER+: its own labels count as ten votes each."
+        reading = replace(reading, notes=(note, *reading.notes))
+    return replace(reading, problems=tuple(problems))
+
+
+def _whole(
+    faces: Faces,
+    source: Path,
+    layout: str,
+    size: int,
+    hold_out: bool,
+    numbers: NDArray[np.int64] | None = None,
+) -> Reading:
+    """A reading of faces that come with their splits, `numbers` being their rows in the file."""
+    if numbers is None:
+        numbers = np.arange(1, len(faces) + 1)
+    notes: tuple[str, ...] = ()
     if not hold_out:
         training = faces.splits == "Training"
         if not training.all():
-            notes.append(f"The held-out rows of {source} were left out.")
+            notes = (f"The held-out rows of {source} were left out.",)
             faces, numbers = faces.where(training), numbers[training]
     if not len(faces):
         raise DatasetError(f"{source} holds no row that can be used.")
@@ -127,6 +148,4 @@ def _read_fer2013(
             resized[row] = grey_square(image, size)
         faces = replace(faces, images=resized)
     origins = tuple(f"{source.name}, row {number}" for number in numbers)
-    return Reading(
-        faces, FER2013, sizes, origins, ("",) * len(faces), tuple(problems), tuple(notes)
-    )
+    return Reading(faces, layout, sizes, origins, ("",) * len(faces), (), notes)
