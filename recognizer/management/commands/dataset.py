@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from django.core.management.base import BaseCommand, CommandError
 
+from recognizer.management.dataset import clean
 from recognizer.training.datasets.faces import DatasetError
 
 
@@ -19,7 +20,9 @@ class Door(Protocol):
         """Do it; DatasetError says what is wrong with the data set."""
 
 
-DOORS: dict[str, Door] = {}
+DOORS: dict[str, Door] = {
+    "clean": clean,
+}
 
 
 class Report(Protocol):
