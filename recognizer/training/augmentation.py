@@ -1,6 +1,6 @@
 """Make a data set's tidy faces look like what a detector cuts out of real photos."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -37,21 +37,30 @@ class Augmentation:
     noise: float = 0.15
     occlusion: float = 0.25
 
-    def halved(self) -> "Augmentation":
-        """Half as strong in every way, mirroring aside: nearer to the faces as they are."""
+    def scaled(self, strength: float) -> "Augmentation":
+        """The same in every way but `strength` times as strong, 0-1: half for 0.5.
+
+        Turns, zooms and shifts become smaller, disturbances rarer. Mirroring stays as it is at
+        any strength, for a mirrored face is as real as the face; so at 0 nothing but exact
+        copies comes out, some of them mirrored.
+
+        Raises:
+            ValueError: a strength outside of 0-1.
+        """
+        if not 0 <= strength <= 1:
+            raise ValueError(f"The strength must lie in 0-1, not {strength}.")
         low, high = self.scale
-        return Augmentation(
-            flip=self.flip,
-            rotation=self.rotation / 2,
-            scale=((1 + low) / 2, (1 + high) / 2),
-            shift=self.shift / 2,
-            lighting=self.lighting / 2,
-            low_resolution=self.low_resolution / 2,
-            smallest=self.smallest,
-            blur=self.blur / 2,
-            jpeg=self.jpeg / 2,
-            noise=self.noise / 2,
-            occlusion=self.occlusion / 2,
+        return replace(
+            self,
+            rotation=self.rotation * strength,
+            scale=(1 + (low - 1) * strength, 1 + (high - 1) * strength),
+            shift=self.shift * strength,
+            lighting=self.lighting * strength,
+            low_resolution=self.low_resolution * strength,
+            blur=self.blur * strength,
+            jpeg=self.jpeg * strength,
+            noise=self.noise * strength,
+            occlusion=self.occlusion * strength,
         )
 
 

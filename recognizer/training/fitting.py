@@ -320,7 +320,7 @@ def _batches(
     # counts on the same number of steps in each.
     steps = len(training) // how.batch
     order = np.resize(order, steps * how.batch)
-    variation = how.augmentation if epoch < how.epochs else how.augmentation.halved()
+    variation = how.augmentation if epoch < how.epochs else how.augmentation.scaled(0.5)
 
     def make(step: int) -> Batch:
         rows = order[step * how.batch : (step + 1) * how.batch]

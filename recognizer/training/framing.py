@@ -47,19 +47,34 @@ def scenes(
     return found
 
 
+def bordered(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+    """A tight crop as part of a larger picture: MTCNN finds no face that fills all there is.
+
+    Args:
+        image: (H, W) grey or (H, W, 3) RGB, 0-255.
+        scale: how often the crop's side; below 1 it is shrunk.
+
+    Returns:
+        RGB, twice the side of the scaled crop, which lies in the middle; its border is repeated
+        around it.
+    """
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    scaled = cv2.resize(image, (width, height), interpolation=how)
+    x, y = width // 2, height // 2
+    whole = cv2.copyMakeBorder(scaled, y, y, x, x, borderType=cv2.BORDER_REPLICATE)
+    if whole.ndim == 2:
+        whole = cv2.cvtColor(whole, cv2.COLOR_GRAY2RGB)
+    return whole  # type: ignore[return-value]
+
+
 def _photo(image: NDArray[np.uint8], roll: float) -> NDArray[np.uint8]:
-    side = image.shape[0] * ENLARGE
-    large = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
-    around = side // 2
-    large = cv2.copyMakeBorder(
-        large, around, around, around, around, borderType=cv2.BORDER_REPLICATE
+    large = bordered(image, ENLARGE)
+    height, width = large.shape[:2]
+    turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), roll, 1.0)
+    return cv2.warpAffine(  # type: ignore[return-value]
+        large, turn, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
-    middle = (large.shape[0] - 1) / 2
-    turn = cv2.getRotationMatrix2D((middle, middle), roll, 1.0)
-    turned = cv2.warpAffine(
-        large, turn, large.shape[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    return np.repeat(turned[..., None].astype(np.uint8), 3, axis=2)
 
 
 def sweep(

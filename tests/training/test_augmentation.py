@@ -53,6 +53,28 @@ def test_the_same_seed_gives_the_same_variation(face: np.ndarray) -> None:
 
 
 def test_half_the_augmentation_keeps_the_mirroring() -> None:
-    half = Augmentation(rotation=10, scale=(0.8, 1.4), flip=0.5, jpeg=0.2).halved()
+    half = Augmentation(rotation=10, scale=(0.8, 1.4), flip=0.5, jpeg=0.2).scaled(0.5)
     assert (half.rotation, half.flip, half.jpeg) == (5, 0.5, 0.1)
     assert half.scale == pytest.approx((0.9, 1.2))
+
+
+def test_the_whole_strength_changes_nothing() -> None:
+    whole = Augmentation().scaled(1)
+    assert whole == replace(Augmentation(), scale=whole.scale)
+    assert whole.scale == pytest.approx(Augmentation().scale)
+
+
+def test_without_strength_there_are_only_exact_and_mirrored_copies(face: np.ndarray) -> None:
+    exact = Augmentation().scaled(0)
+    copies = [augment(face, exact, np.random.default_rng(seed)) for seed in range(12)]
+    same = [np.array_equal(copy, face) for copy in copies]
+    mirrored = [np.array_equal(copy, face[:, ::-1]) for copy in copies]
+    assert any(same)
+    assert any(mirrored)
+    assert all(one or other for one, other in zip(same, mirrored, strict=True))
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.5])
+def test_an_impossible_strength_is_refused(strength: float) -> None:
+    with pytest.raises(ValueError, match="0-1"):
+        Augmentation().scaled(strength)

@@ -7,7 +7,13 @@ from numpy.typing import NDArray
 
 from recognizer.training.datasets import faces as words
 from recognizer.training.datasets.classes import CLASSES, class_index
-from recognizer.training.datasets.faces import FER2013_LABELS, NOT_A_FACE, DatasetError, majority
+from recognizer.training.datasets.faces import (
+    FER2013_LABELS,
+    NOT_A_FACE,
+    DatasetError,
+    Faces,
+    majority,
+)
 from recognizer.training.datasets.packing import Packing, pack
 from recognizer.training.datasets.reading import (
     LAYOUTS,

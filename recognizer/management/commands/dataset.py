@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from django.core.management.base import BaseCommand, CommandError
 
-from recognizer.management.dataset import explore, pack
+from recognizer.management.dataset import balance, clean, explore, pack
 from recognizer.training.datasets.faces import DatasetError
 
 
@@ -21,6 +21,8 @@ class Door(Protocol):
 
 
 DOORS: dict[str, Door] = {
+    "balance": balance,
+    "clean": clean,
     "explore": explore,
     "pack": pack,
 }

@@ -1,0 +1,90 @@
+"""`manage.py dataset balance`: as many pictures of every class as wanted."""
+
+from argparse import ArgumentParser
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from recognizer.training.datasets.balancing import Balance, balance_fer2013, balance_folder
+from recognizer.training.datasets.faces import DatasetError
+from recognizer.training.presets import PRESETS, named_augmentation
+
+HELP = (
+    "Write a data set with N pictures of every class: of larger classes some are chosen, smaller "
+    "ones are topped up with varied copies that are named after their originals. Held-out splits "
+    "are copied as they are."
+)
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "source",
+        type=Path,
+        metavar="SOURCE",
+        help="a folder of <class>/* or train/<class>/*; or fer2013.csv, also .gz, .xz or .zip",
+    )
+    parser.add_argument("output", type=Path, metavar="OUTPUT", help="an empty or a new folder")
+    parser.add_argument("--per-class", type=int, required=True, metavar="N", help="of every class")
+    parser.add_argument("--ferplus", type=Path, metavar="FILE", help="fer2013new.csv")
+    parser.add_argument(
+        "--labels",
+        choices=["ferplus", "fer2013"],
+        default="ferplus",
+        help="what classes the rows of fer2013.csv: FER+'s majority or their own label "
+        "(%(default)s)",
+    )
+    parser.add_argument(
+        "--augmentation",
+        default="default",
+        metavar="NAME|FILE",
+        help=f"how copies vary: {', '.join(PRESETS)}, or a file of TOML (%(default)s)",
+    )
+    parser.add_argument(
+        "--strength",
+        type=float,
+        default=1.0,
+        help="how strongly copies vary, 0-1; at 0 they are exact or exactly mirrored (%(default)s)",
+    )
+    parser.add_argument(
+        "--untouched",
+        type=float,
+        default=1.0,
+        help="share of the originals left as they are, 0-1; the others are varied (%(default)s)",
+    )
+    parser.add_argument(
+        "--detector",
+        choices=["mtcnn", "none"],
+        default="none",
+        help="cut the largest face out of each picture, and skip those without one (%(default)s)",
+    )
+    parser.add_argument(
+        "--size", type=int, default=48, metavar="S", help="side in pixels (%(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="(%(default)s)")
+
+
+def run(options: dict[str, Any], report: Callable[[str], None]) -> None:
+    try:
+        augmentation = named_augmentation(options["augmentation"])
+    except ValueError as error:
+        raise DatasetError(str(error)) from error
+    how = Balance(
+        per_class=options["per_class"],
+        augmentation=augmentation,
+        strength=options["strength"],
+        untouched=options["untouched"],
+        size=options["size"],
+        detect=options["detector"] == "mtcnn",
+        seed=options["seed"],
+    )
+    source, output, ferplus = options["source"], options["output"], options["ferplus"]
+    try:
+        if source.is_dir():
+            balance_folder(source, output, how, report)
+        elif ferplus:
+            own = options["labels"] == "fer2013"
+            balance_fer2013(source, ferplus, output, how, report, own)
+        else:
+            raise DatasetError(f"{source} is no folder, and a file needs its votes: add --ferplus.")
+    except OSError as error:
+        raise DatasetError(f"{error.filename or source}: {error.strerror or error}.") from error

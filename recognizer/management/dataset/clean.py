@@ -1,0 +1,85 @@
+"""`manage.py dataset clean`: drop pictures in which no face is found."""
+
+import os
+from argparse import ArgumentParser
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from recognizer.training.datasets.cleaning import Job, Limits, clean_fer2013, clean_folder
+from recognizer.training.datasets.faces import DatasetError
+
+HELP = (
+    "Drop pictures in which MTCNN finds no face. Only pictures to learn from are judged: a "
+    "held-out split without its difficult pictures would flatter every number. Stop and start "
+    "it as you like: it goes on after the last picture it looked at."
+)
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    usual = Limits()
+    parser.add_argument(
+        "source",
+        type=Path,
+        metavar="SOURCE",
+        help="fer2013.csv, also .gz, .xz or .zip; or a folder of <class>/* or train/<class>/*",
+    )
+    parser.add_argument("--ferplus", type=Path, metavar="FILE", help="fer2013new.csv")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder for the cleaned set, report.json, dropped.csv and dropped-*.jpg",
+    )
+    parser.add_argument(
+        "--score",
+        type=float,
+        default=usual.score,
+        help="least detection score of a face, 0.5-1 (%(default)s)",
+    )
+    parser.add_argument(
+        "--smallest",
+        type=float,
+        default=usual.smallest,
+        help="least side of a face, as a share of the picture's shorter side (%(default)s)",
+    )
+    parser.add_argument(
+        "--most-faces",
+        type=int,
+        default=usual.most_faces,
+        metavar="N",
+        help="most faces in a picture (%(default)s)",
+    )
+    parser.add_argument(
+        "--off-centre",
+        type=float,
+        default=usual.off_centre,
+        help="how far a face may lie from the middle, as a share of the picture's shorter side "
+        "(%(default)s)",
+    )
+    parser.add_argument("--all-splits", action="store_true", help="judge held-out splits too")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="processes that look for faces (%(default)s)",
+    )
+
+
+def run(options: dict[str, Any], report: Callable[[str], None]) -> None:
+    limits = Limits(
+        options["score"], options["smallest"], options["most_faces"], options["off_centre"]
+    )
+    job = Job(options["output"], limits, options["all_splits"], options["workers"], report)
+    source, ferplus = options["source"], options["ferplus"]
+    try:
+        if source.is_dir():
+            clean_folder(source, job)
+        elif ferplus:
+            clean_fer2013(source, ferplus, job)
+        else:
+            raise DatasetError(f"{source} is no folder, and a file needs its votes: add --ferplus.")
+    except OSError as error:
+        raise DatasetError(f"{error.filename or source}: {error.strerror or error}.") from error

@@ -1,0 +1,312 @@
+"""Make every class of a data set equally large: large ones are thinned, small ones topped up with
+varied copies.
+
+Only what is learned from is balanced; held-out pictures stay as many and as they are, for
+numbers measured on copies would say nothing.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer.training.augmentation import Augmentation, augment
+from recognizer.training.datasets import fer2013
+from recognizer.training.datasets.class_folders import read_picture, walk
+from recognizer.training.datasets.faces import FER2013_LABELS, DatasetError, Faces, majority
+from recognizer.training.datasets.inspection import SIDE, Source
+from recognizer.training.datasets.progress import bar
+from recognizer.training.framing import bordered
+from recognizer.vision.detection import MTCNN, Detector
+from recognizer.vision.emotions import EMOTIONS
+from recognizer.vision.preprocessing import Preprocessing, crop_face
+
+SIZES: Final = (16, 512)
+
+
+@dataclass(frozen=True)
+class Balance:
+    """How to balance.
+
+    Attributes:
+        per_class: pictures wanted of each class.
+        augmentation: how copies vary at full strength.
+        strength: how much of that, 0-1; at 0 copies are exact, or exactly mirrored.
+        untouched: share of the originals that stay as they are, 0-1; the others are varied
+            themselves.
+        size: side of the grey square written, in pixels.
+        detect: cut the largest face out of each picture; else the middle square is taken.
+        seed: drives what is chosen and how it varies.
+    """
+
+    per_class: int
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    strength: float = 1.0
+    untouched: float = 1.0
+    size: int = 48
+    detect: bool = False
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if self.per_class < 1:
+            raise DatasetError(f"Each class needs at least one picture, not {self.per_class}.")
+        for name, share in (("strength", self.strength), ("untouched", self.untouched)):
+            if not 0 <= share <= 1:
+                raise DatasetError(f"{name} must lie in 0-1, not {share}.")
+        if not SIZES[0] <= self.size <= SIZES[1]:
+            raise DatasetError(
+                f"The size must lie in {SIZES[0]}-{SIZES[1]} pixels, not {self.size}."
+            )
+        if not self.augmentation.smallest < self.size:
+            raise DatasetError(
+                f"The augmentation shrinks faces to {self.augmentation.smallest} pixels, so the "
+                f"size must be larger than that, not {self.size}."
+            )
+        if self.seed < 0:
+            raise DatasetError(f"The seed must be 0 or more, not {self.seed}.")
+
+    @cached_property
+    def variation(self) -> Augmentation:
+        return self.augmentation.scaled(self.strength)
+
+    @cached_property
+    def detector(self) -> Detector:
+        return MTCNN()
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """A picture to learn from: a name for messages, a stem for its copies, its pixels or file."""
+
+    name: str
+    stem: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What became of one class."""
+
+    originals: int
+    used: int
+    varied: int
+    copies: int
+    skipped: int
+
+
+def balance_folder(root: Path, output: Path, how: Balance, report: Callable[[str], None]) -> None:
+    """Balance `train/<class>/*` and copy the other splits as they are, or balance `<class>/*`.
+
+    Raises:
+        DatasetError: there are no pictures, the output is in use, or a class has no face left.
+    """
+    pictures = walk(root)
+    if output.resolve().is_relative_to(root.resolve()):
+        raise DatasetError(f"{output} lies in {root}; give a folder outside of it.")
+    _claim(output)
+    classes: dict[Path, list[Original]] = {}
+    held_out = []
+    for one in pictures:
+        if not one.training:
+            held_out.append(one)
+            continue
+        folder = output / one.split / one.label
+        classes.setdefault(folder, []).append(Original(one.name, one.path.stem, one.path))
+    _require_training(classes, root)
+    for one in held_out:
+        copy = output / one.name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(one.path, copy)
+    _fill_all(classes, output, how, report)
+    if held_out:
+        report(f"{len(held_out)} held-out files were copied as they are.")
+
+
+def balance_fer2013(
+    pixels: Path,
+    ferplus: Path,
+    output: Path,
+    how: Balance,
+    report: Callable[[str], None],
+    own_labels: bool = False,
+) -> None:
+    """Balance the Training rows into `train/<class>/`, and write the others untouched.
+
+    Rows belong to their FER+ majority, and those without an emotion are left out; or, with
+    `own_labels`, to FER-2013's own label. PublicTest goes into `test/`, or into `validation/`
+    where there is a PrivateTest, which then is `test/`.
+
+    Raises:
+        DatasetError: the files cannot be read, the output is in use, or a class has no face left.
+    """
+    _claim(output)
+    faces = fer2013.read(pixels, ferplus)
+    labels = faces.labels
+    names: tuple[str, ...] = FER2013_LABELS
+    if not own_labels:
+        labels, names = majority(faces.votes), EMOTIONS
+    folders = _split_folders(faces)
+    classes: dict[Path, list[Original]] = {}
+    left_out = held_out = 0
+    for row, (label, split) in enumerate(zip(labels.tolist(), faces.splits.tolist(), strict=True)):
+        if not 0 <= label < len(names):
+            left_out += 1
+            continue
+        folder = output / folders[split] / names[label]
+        stem = f"row-{row + 1:05}"
+        if split == "Training":
+            one = Original(f"row {row + 1}", stem, faces.images[row])
+            classes.setdefault(folder, []).append(one)
+        else:
+            held_out += 1
+            folder.mkdir(parents=True, exist_ok=True)
+            _write(folder / f"{stem}.png", faces.images[row])
+    _require_training(classes, pixels)
+    _fill_all(classes, output, how, report)
+    report(f"{held_out} held-out rows were written as they are; {left_out} have no emotion.")
+
+
+def _split_folders(faces: Faces) -> dict[str, str]:
+    private = bool((faces.splits == "PrivateTest").any())
+    public = "validation" if private else "test"
+    return {"Training": "train", "PublicTest": public, "PrivateTest": "test"}
+
+
+def _claim(output: Path) -> None:
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise DatasetError(f"{output} is in use; give an empty folder, or one that is not there.")
+    output.mkdir(parents=True, exist_ok=True)
+
+
+def _require_training(classes: dict[Path, list[Original]], source: Path) -> None:
+    if not classes:
+        raise DatasetError(f"{source} has nothing to learn from: no Training rows, no train/.")
+
+
+def _fill_all(
+    classes: dict[Path, list[Original]],
+    output: Path,
+    how: Balance,
+    report: Callable[[str], None],
+) -> None:
+    filled = {}
+    for number, (folder, originals) in enumerate(sorted(classes.items())):
+        rng = np.random.default_rng([how.seed, number])
+        filled[folder.name] = _fill(folder, originals, how, rng, report)
+    settings = asdict(how)
+    summary = {"settings": settings, "classes": {name: asdict(f) for name, f in filled.items()}}
+    (output / "balance.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    for name, one in filled.items():
+        report(
+            f"{name}: {one.originals} originals, {one.used} used ({one.varied} of them varied), "
+            f"{one.copies} copies added, {one.skipped} skipped."
+        )
+
+
+def _fill(
+    folder: Path,
+    originals: Sequence[Original],
+    how: Balance,
+    rng: np.random.Generator,
+    report: Callable[[str], None],
+) -> Filled:
+    """Write one class: originals first, some of them varied, then copies of each in turn."""
+    chosen, skipped = _choose(folder.name, originals, how, rng, report)
+    if not chosen:
+        raise DatasetError(f"The class {folder.name} has no picture that can be used.")
+    folder.mkdir(parents=True, exist_ok=True)
+    names = _Names()
+    untouched = round(how.untouched * len(chosen))
+    for number in bar(range(how.per_class), f"writing {folder.name}", "images"):
+        turn, which = divmod(number, len(chosen))
+        stem, face = chosen[which]
+        if number >= untouched:
+            stem = f"{stem}-copy{turn}" if turn else f"{stem}-varied"
+            face = augment(face, how.variation, rng)
+        _write(folder / f"{names.free(stem)}.png", face)
+    varied, copies = len(chosen) - untouched, how.per_class - len(chosen)
+    return Filled(len(originals), len(chosen), varied, copies, skipped)
+
+
+def _choose(
+    label: str,
+    originals: Sequence[Original],
+    how: Balance,
+    rng: np.random.Generator,
+    report: Callable[[str], None],
+) -> tuple[list[tuple[str, NDArray[np.uint8]]], int]:
+    """At most as many as wanted, at random: their stems and faces; and how many were skipped."""
+    chosen: list[tuple[str, NDArray[np.uint8]]] = []
+    names, skipped = _Names(), 0
+    order = rng.permutation(len(originals)).tolist()
+    for index in bar(order, f"reading {label}", "images"):
+        original = originals[index]
+        face = _face(original.source, how)
+        if isinstance(face, str):
+            skipped += 1
+            report(f"Skipped {original.name}: {face}")
+            continue
+        chosen.append((names.free(original.stem), face))
+        if len(chosen) == how.per_class:
+            break
+    return chosen, skipped
+
+
+def _face(source: Source, how: Balance) -> NDArray[np.uint8] | str:
+    """The grey (size, size) face of a picture, or a sentence that says why there is none."""
+    image = read_picture(source) if isinstance(source, Path) else source
+    if isinstance(image, str):
+        return image
+    if not how.detect:
+        return _middle(image, how.size)
+    short = min(image.shape[:2])
+    if image.ndim == 2 or short < SIDE:
+        # A tight crop rather than a photo.
+        image = bordered(image, max(1.0, SIDE / short))
+    found = how.detector.detect(image)
+    if not found:
+        return "MTCNN finds no face in it."
+    largest = max(found, key=lambda face: face.box[2] * face.box[3])
+    return crop_face(image, largest.box, largest.landmarks, Preprocessing(how.size))
+
+
+def _middle(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """The largest square in the middle, (size, size) grey."""
+    height, width = image.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = image[top : top + side, left : left + side]
+    if square.ndim == 3:
+        square = cv2.cvtColor(square, cv2.COLOR_RGB2GRAY)  # type: ignore[assignment]
+    if side == size:
+        return square
+    how = cv2.INTER_AREA if side > size else cv2.INTER_CUBIC
+    return cv2.resize(square, (size, size), interpolation=how)  # type: ignore[return-value]
+
+
+class _Names:
+    """Names that are free in a folder: a.jpg and a.png would both become a.png."""
+
+    def __init__(self) -> None:
+        self.taken: set[str] = set()
+
+    def free(self, stem: str) -> str:
+        name, number = stem, 1
+        # Some file systems take A.png and a.png for the same file.
+        while name.casefold() in self.taken:
+            number += 1
+            name = f"{stem}-{number}"
+        self.taken.add(name.casefold())
+        return name
+
+
+def _write(path: Path, image: NDArray[np.uint8]) -> None:
+    _, data = cv2.imencode(".png", image)
+    path.write_bytes(data.tobytes())

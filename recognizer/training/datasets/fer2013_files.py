@@ -1,0 +1,48 @@
+"""Write rows of FER-2013 and of FER+ as `fer2013.read` reads them."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from recognizer.training.datasets.faces import Faces
+
+PIXELS_FILE = "fer2013.csv"
+VOTES_FILE = "fer2013new.csv"
+# FER+'s own order; each with its column in `Faces.votes`.
+_VOTES = {
+    "neutral": 5,
+    "happiness": 4,
+    "surprise": 7,
+    "sadness": 6,
+    "anger": 0,
+    "disgust": 2,
+    "fear": 3,
+    "contempt": 1,
+    "unknown": 8,
+    "NF": 9,
+}
+
+
+def write(faces: Faces, numbers: Sequence[int], folder: Path) -> None:
+    """Write `fer2013.csv` and `fer2013new.csv`, row by row in the same order.
+
+    Args:
+        faces: 48x48 pictures, each with FER-2013's own label.
+        numbers: (N,) of each row in the data set it comes from, counted from 0; FER+ names its
+            pictures by them, so that the row can be found again.
+        folder: is made where there is none; files of these names are written over.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / PIXELS_FILE).open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["emotion", "pixels", "Usage"])
+        for label, image, split in zip(faces.labels, faces.images, faces.splits, strict=True):
+            writer.writerow([label, " ".join(map(str, image.ravel().tolist())), split])
+    with (folder / VOTES_FILE).open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["Usage", "Image name", *_VOTES])
+        for split, number, named, votes in zip(
+            faces.splits, numbers, faces.named, faces.votes.tolist(), strict=True
+        ):
+            name = f"fer{number:07}.png" if named else ""
+            writer.writerow([split, name, *(votes[column] for column in _VOTES.values())])
