@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -57,7 +57,8 @@ class Fitting:
         label_smoothing: share of the FER+ targets spread over all classes.
         distillation: share of the targets taken from the soft labels, 0-1.
         soft_labels: file that `manage.py teach` has written; "" for none.
-        mixed_precision: keras policy; "mixed_bfloat16" pays where the CPU has avx512_bf16.
+        mixed_precision: Keras' policy; "mixed_bfloat16" pays where the CPU has instructions for
+            it, and "auto" is that there and "float32" elsewhere, see `with_best_precision`.
     """
 
     seed: int = 1
@@ -79,7 +80,7 @@ class Fitting:
     label_smoothing: float = 0.0
     distillation: float = 0.0
     soft_labels: str = ""
-    mixed_precision: str = "float32"
+    mixed_precision: str = "auto"
     network: Network = field(default_factory=ResNet9)
     augmentation: Augmentation = field(default_factory=Augmentation)
 
@@ -189,6 +190,11 @@ def set_threads(threads: int) -> None:
     """Tell TensorFlow how many cores it may use; must come before its first operation."""
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def with_best_precision(how: Fitting) -> Fitting:
+    """The settings with "auto" decided for this machine; `fit` wants it decided."""
+    return replace(how, mixed_precision=best_precision()) if how.mixed_precision == "auto" else how
 
 
 def best_precision() -> str:

@@ -23,6 +23,7 @@ TINY = Fitting(
     batch=16,
     learning_rate=0.05,
     ema=0.9,
+    mixed_precision="float32",
     network=ResNet9(widths=(4, 8, 8, 8), dropout=0.1, squeeze=2),
 )
 

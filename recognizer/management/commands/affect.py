@@ -8,11 +8,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from recognizer.services import model_versions
 from recognizer.training.affect import with_affect
 from recognizer.training.datasets.fer2013 import read
 from recognizer.training.datasets.ratings import read_ratings
-from recognizer.vision import classification
-from recognizer.vision.classification import DEFAULT_MODEL, OnnxClassifier, load_model
+from recognizer.vision.classification import OnnxClassifier
 
 AXES = ("valence", "arousal")
 
@@ -33,7 +33,7 @@ class Command(BaseCommand):
             required=True,
             help="ratings: row (from 0, in the source), valence and arousal (-2 to 2)",
         )
-        parser.add_argument("--model", default="", help="a model's name (the default model)")
+        parser.add_argument("--model", default="", metavar="NAME", help="one of `models list`")
         parser.add_argument("--seed", type=int, default=1, help="(%(default)s)")
         parser.add_argument(
             "--write",
@@ -44,7 +44,7 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         try:
-            classifier = load_model(options["model"])
+            classifier = model_versions.for_shell(options["model"])
         except ValueError as error:
             raise CommandError(str(error), returncode=2) from error
         result = _compare(classifier, options)
@@ -53,7 +53,7 @@ class Command(BaseCommand):
         else:
             self.stdout.write("\n".join(_table(result)))
         if options["write"]:
-            folder = classification.MODELS_FOLDER / (options["model"] or DEFAULT_MODEL)
+            folder = classifier.weights.parent
             card = with_affect(classifier.card, result["arousal_experimental"])
             card.save(folder / "card.json")
             self.stderr.write(f"{folder / 'card.json'} says how to read valence and arousal.")

@@ -7,11 +7,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
+from recognizer.management.dataset.options import add_source_options, read_source
+from recognizer.services import model_store
 from recognizer.training.datasets.faces import DatasetError
-from recognizer.training.datasets.fer2013 import read
+from recognizer.training.datasets.reading import training_and_held_out
 from recognizer.training.preparation import prepare
 from recognizer.training.soft_labels import teach
-from recognizer.vision.classification import load_model
 
 
 class Command(BaseCommand):
@@ -23,19 +24,20 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("fer2013", type=Path, help="fer2013.csv, also .gz, .xz or .zip")
-        parser.add_argument("--ferplus", type=Path, required=True, help="fer2013new.csv")
-        parser.add_argument("--teacher", nargs="+", required=True, metavar="NAME", help="models")
+        add_source_options(parser)
+        parser.add_argument(
+            "--teacher", nargs="+", required=True, metavar="NAME", help="of `models list`"
+        )
         parser.add_argument("--output", type=Path, required=True, metavar="FILE.npz")
 
     def handle(self, **options: Any) -> None:
         try:
-            teachers = [load_model(name) for name in options["teacher"]]
+            teachers = [model_store.load(name) for name in options["teacher"]]
         except ValueError as error:
             raise CommandError(str(error), returncode=2) from error
         try:
-            faces = read(options["fer2013"], options["ferplus"])
-            training = prepare(faces.split("Training"), faces.split("PublicTest"))
+            learned, held_out = training_and_held_out(read_source(options, self.stderr.write))
+            training = prepare(learned, held_out)
             bar = tqdm(teachers, "teachers", unit="model", disable=None)
             labels = teach(teachers, training.images, bar)
         except (DatasetError, ValueError) as error:

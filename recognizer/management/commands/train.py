@@ -2,21 +2,29 @@
 
 import os
 from argparse import ArgumentParser
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from recognizer.management.dataset.options import add_source_options, read_source
-from recognizer.training.datasets.faces import DatasetError
+from recognizer.services import model_store
 from recognizer.training.datasets.reading import training_and_held_out
-from recognizer.training.preparation import prepare
-from recognizer.vision.classification import DEFAULT_MODEL, MODELS_FOLDER
+from recognizer.training.preparation import TrainingSet, distilled, prepare
+from recognizer.training.soft_labels import SoftLabels
+
+if TYPE_CHECKING:
+    from recognizer.training.fitting import Fitting
+
+CONFIGS = Path(settings.BASE_DIR) / "recognizer" / "training" / "configs"
+DEFAULT_CONFIG = CONFIGS / "resnet9-ferplus.toml"
 
 
 class Command(BaseCommand):
     help = (
-        "Train a model: fit the network on the Training split, calibrate it on the even rows of "
+        "Train a model: fit a network on the Training split, calibrate it on the even rows of "
         "PublicTest, and export it with its card. Stop and start it as you like: it goes on "
         "after the last finished epoch of its run folder."
     )
@@ -24,46 +32,69 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_source_options(parser)
-        parser.add_argument("--name", default=DEFAULT_MODEL, help="the model's name (%(default)s)")
-        parser.add_argument("--run", type=Path, help="run folder (runs/NAME)")
-        parser.add_argument("--output", type=Path, help="where models lie (recognizer/weights)")
-        parser.add_argument("--epochs", type=int, default=36, help="(%(default)s)")
-        parser.add_argument("--seed", type=int, default=1, help="(%(default)s)")
+        parser.add_argument(
+            "--config",
+            type=Path,
+            default=DEFAULT_CONFIG,
+            metavar="FILE.toml",
+            help="the settings; those in recognizer/training/configs are a start "
+            "(those of the shipped default model)",
+        )
+        parser.add_argument("--name", default="retrained", help="the model's name (%(default)s)")
+        parser.add_argument("--run", type=Path, metavar="DIR", help="run folder (runs/NAME)")
+        parser.add_argument(
+            "--output", type=Path, metavar="DIR", help="where models lie (the site's own models)"
+        )
+        parser.add_argument("--epochs", type=int, metavar="N", help="instead of the settings'")
+        parser.add_argument("--seed", type=int, metavar="N", help="instead of the settings'")
         parser.add_argument("--threads", type=int, default=os.cpu_count(), help="(%(default)s)")
 
     def handle(self, **options: Any) -> None:
         try:
-            learned, held_out = training_and_held_out(read_source(options, self.report))
-            training = prepare(learned, held_out)
-        except DatasetError as error:
+            self.train(options)
+        except ValueError as error:
             raise CommandError(str(error)) from error
+
+    def train(self, options: dict[str, Any]) -> None:
+        name, output = options["name"], options["output"]
+        folder = output / name if output else model_store.new_folder(name, replace=True)
+        learned, held_out = training_and_held_out(read_source(options, self.report))
+        training = prepare(learned, held_out)
         self.report(f"{len(training)} images to learn from; left out: {training.left_out}.")
         # TensorFlow takes seconds to import, so only once the data set has proved good.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         try:
-            from recognizer.training import export, fitting, release
+            from recognizer.training import config, export, fitting, release
         except ImportError as error:
             raise CommandError(
                 f"Training needs more than serving ({error}). Install it with "
                 "`.venv/bin/python -m pip install -r requirements.txt` and try again."
             ) from error
 
+        how = _changed(config.load(options["config"]), options)
         fitting.set_threads(options["threads"])
-        how = fitting.Fitting(
-            seed=options["seed"],
-            epochs=options["epochs"],
-            mixed_precision=fitting.best_precision(),
-        )
-        run = options["run"] or Path("runs") / options["name"]
-        folder = (options["output"] or MODELS_FOLDER) / options["name"]
-        try:
-            model = fitting.fit(training, held_out, how, run, self.report)
-        except ValueError as error:
-            raise CommandError(str(error)) from error
+        how = fitting.with_best_precision(how)
+        aimed = self.distilled(training, how, options["config"].parent)
+        run = options["run"] or Path("runs") / name
+        model = fitting.fit(aimed, held_out, how, run, self.report)
         card = export.draft(model, how, training, folder, self.report)
         classifier = release.release(card, held_out, folder, self.report)
+        (folder / "history.csv").write_bytes((run / "history.csv").read_bytes())
         self.report(f"{classifier.name} is in {folder}.")
+
+    def distilled(self, training: TrainingSet, how: "Fitting", beside: Path) -> TrainingSet:
+        """The targets that the settings ask for: the votes', or also the teachers'."""
+        if not how.soft_labels or not how.distillation:
+            return training
+        labels = SoftLabels.load(beside / how.soft_labels)
+        self.report(f"{how.distillation:.0%} of the targets by {', '.join(labels.teachers)}.")
+        return distilled(training, labels.of(training.images), how.distillation)
 
     def report(self, line: str) -> None:
         self.stderr.write(line)
         self.stderr.flush()
+
+
+def _changed(how: "Fitting", options: dict[str, Any]) -> "Fitting":
+    wanted = {name: options[name] for name in ("epochs", "seed") if options[name] is not None}
+    return replace(how, **wanted)
