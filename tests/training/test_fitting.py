@@ -8,12 +8,12 @@ import pytest
 
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.preparation import TrainingSet, prepare
-from recognizer.vision.detection import Detection
 from recognizer.vision.preprocessing import normalize
+from tests.training.test_framing import Whole
 
 pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
 
-from recognizer.training import export, fitting, framing, release
+from recognizer.training import export, fitting, release
 from recognizer.training.fitting import Fitting, fit, logits
 from recognizer.training.networks import ResNet9, count_macs
 
@@ -26,20 +26,6 @@ TINY = Fitting(
     mixed_precision="float32",
     network=ResNet9(widths=(4, 8, 8, 8), dropout=0.1, squeeze=2),
 )
-
-
-class Whole:
-    """Finds the face where the scenes of `framing` put it: MTCNN does not know cartoons."""
-
-    def detect(self, image: np.ndarray) -> list[Detection]:
-        side = image.shape[0] // 2
-        eyes = {"left_eye": (side - 30.0, side - 20.0), "right_eye": (side + 30.0, side - 20.0)}
-        mouth = {
-            "mouth_left": (side - 25.0, side + 45.0),
-            "mouth_right": (side + 25.0, side + 45.0),
-        }
-        landmarks = {**eyes, "nose": (float(side), float(side)), **mouth}
-        return [Detection((side // 2, side // 2, side, side), landmarks, 1.0)]
 
 
 @pytest.fixture(scope="module")
@@ -131,26 +117,6 @@ def test_a_cpu_without_bfloat16_fits_in_float32(monkeypatch: pytest.MonkeyPatch)
     assert fitting.best_precision() == "mixed_bfloat16"
 
 
-def test_pictures_without_faces_cannot_frame_a_crop() -> None:
-    with pytest.raises(ValueError, match="finds a face in none"):
-        framing.sweep([], lambda images: np.zeros((len(images), 8)))
-
-
-def test_framing_finds_the_margin_that_was_trained_for(held_out: Faces) -> None:
-    # A classifier that only knows pictures framed exactly as in the data set.
-    known = held_out.images[:8].astype(np.float32)
-
-    def classify(crops: np.ndarray) -> np.ndarray:
-        gaps = np.abs(crops[:, None].astype(np.float32) - known[None]).mean(axis=(2, 3))
-        return np.eye(8)[gaps.argmin(axis=1)]  # type: ignore[no-any-return]
-
-    found = framing.scenes(held_out.images[:8], np.arange(8), Whole())
-    best = framing.smoothed_best(framing.sweep(found, classify))
-    # Whole() gives the exact square of the data set's picture, so a margin of 1 is right.
-    assert best.margin == pytest.approx(1.0, abs=0.1)
-    assert abs(best.shift_y) <= 0.05
-
-
 def test_the_finish_starts_again_low_and_ends_at_nothing() -> None:
     how = replace(TINY, epochs=3, finish_epochs=2, finish_learning_rate=0.01)
     rate = fitting._Rate(how, steps=10)
@@ -158,17 +124,3 @@ def test_the_finish_starts_again_low_and_ends_at_nothing() -> None:
     assert float(rate(29)) < 0.03 * how.learning_rate
     assert float(rate(30)) == pytest.approx(0.01)
     assert float(rate(49)) < 0.001
-
-
-def test_a_lucky_cell_does_not_decide_the_framing() -> None:
-    rng = np.random.default_rng(0)
-    results = []
-    for tried in framing._candidates(48):
-        away = (tried.margin - 0.95) ** 2 + (tried.shift_y - 0.0) ** 2
-        accuracy = 0.9 - 0.5 * away - (0.02 if tried.align == "none" else 0.0)
-        results.append((accuracy + float(rng.normal(0, 0.003)), tried))
-    lucky = next(p for _, p in results if (p.margin, p.align) == (0.8, "none"))
-    results.append((0.95, lucky))
-    best = framing.smoothed_best(results)
-    assert best.align == "eyes"
-    assert best.margin == pytest.approx(0.95, abs=0.06)

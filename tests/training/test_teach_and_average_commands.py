@@ -1,0 +1,65 @@
+"""`manage.py teach` and `manage.py average` on drawn faces and tiny models."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from django.core.management import CommandError, call_command
+from pytest_django import Settings
+
+from recognizer.services import model_store
+from recognizer.training.datasets.faces import Faces
+from recognizer.training.preparation import prepare
+from recognizer.training.soft_labels import SoftLabels
+from recognizer.vision.preprocessing import normalize
+from tests.training.test_framing import Whole
+from tests.vision.tiny_model import write_tiny_model
+
+
+@pytest.fixture(autouse=True)
+def own_models(settings: Settings, tmp_path: Path) -> None:
+    settings.MODELS_ROOT = tmp_path / "models"
+    for seed, name in enumerate(("one", "two")):
+        write_tiny_model(tmp_path / "models" / name, seed=seed)
+
+
+def arguments(dataset: tuple[Path, Path]) -> list[str]:
+    return [str(dataset[0]), "--ferplus", str(dataset[1])]
+
+
+def test_soft_labels_are_written_for_every_training_image(
+    dataset: tuple[Path, Path], faces: Faces, tmp_path: Path
+) -> None:
+    target = tmp_path / "soft.npz"
+    call_command("teach", *arguments(dataset), "--teacher", "one", "two", "--output", str(target))
+    labels = SoftLabels.load(target)
+    training = prepare(faces.split("Training"), faces.split("PublicTest"))
+    assert len(labels.of(training.images)["ferplus"]) == len(training)
+    assert labels.teachers == ("one 2026.11", "two 2026.11")
+
+
+def test_an_unknown_teacher_is_a_usage_error(dataset: tuple[Path, Path], tmp_path: Path) -> None:
+    target = str(tmp_path / "soft.npz")
+    with pytest.raises(CommandError, match="nobody") as error:
+        call_command("teach", *arguments(dataset), "--teacher", "nobody", "--output", target)
+    assert error.value.returncode == 2
+
+
+def test_an_average_is_a_model_of_its_own(
+    dataset: tuple[Path, Path], faces: Faces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recognizer.training.release.MTCNN", Whole)
+    call_command("average", *arguments(dataset), "--member", "one", "two", "--name", "both")
+    both = model_store.load("both")
+    assert both.card.macs == 2 * (model_store.load("one").card.macs * 2)
+    assert both.card.metrics["PublicTest"]["ferplus"]["n"] == len(faces.split("PublicTest"))
+    seen = normalize(faces.images[:3])
+    members = [
+        model_store.load(name).logits(seen, ["ferplus"])["ferplus"] for name in ("one", "two")
+    ]
+    assert not np.allclose(both.logits(seen, ["ferplus"])["ferplus"], members[0])
+
+
+def test_an_average_may_not_take_a_shipped_models_name(dataset: tuple[Path, Path]) -> None:
+    with pytest.raises(CommandError, match="already"):
+        call_command("average", *arguments(dataset), "--member", "one", "--name", "resnet9-ferplus")
