@@ -49,7 +49,7 @@ format: $(VENV)/dev.stamp ## Put the code in order
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
-bench: $(VENV)/dev.stamp ## Measure detection and classification on this machine
+bench: $(VENV)/dev.stamp ## Measure detection, classification and packing here (ARGS="--only packing")
 	@$(BIN)/python scripts/bench.py $(ARGS)
 
 lock: $(VENV)/dev.stamp ## Pin the requirements again (UPGRADE=1 for the newest versions)

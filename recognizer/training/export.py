@@ -16,7 +16,7 @@ from keras import layers
 
 from recognizer.training import calibration
 from recognizer.training.fitting import Fitting
-from recognizer.training.networks import FEATURES, Network, count_macs, name_of
+from recognizer.training.networks import FEATURES, Network, count_macs, name_of, without_weights
 from recognizer.training.non_faces import Features, LinearHead, NonFaceHead, fit_non_face_head
 from recognizer.training.preparation import TrainingSet
 from recognizer.training.release import LABELS, NOTES, file_hash
@@ -104,7 +104,7 @@ def _plain(found: NonFaceHead) -> dict[str, Any]:
 def in_float32(model: keras.Model, network: Network) -> keras.Model:
     """The same network in float32: what was fitted in bfloat16 is served in float32."""
     keras.mixed_precision.set_global_policy("float32")
-    plain = network.build(model.input_shape[1])
+    plain = without_weights(network).build(model.input_shape[1])
     plain.set_weights(model.get_weights())
     return plain
 

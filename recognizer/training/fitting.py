@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from recognizer.training.augmentation import Augmentation, augment
 from recognizer.training.datasets.faces import Faces, majority
-from recognizer.training.networks import HEAD_WIDTHS, Network, ResNet9
+from recognizer.training.networks import HEAD_WIDTHS, Network, ResNet9, name_of
 from recognizer.training.preparation import TrainingSet, epoch_order, sampling_weights
 from recognizer.vision.preprocessing import normalize
 
@@ -111,6 +111,7 @@ def fit(
     Raises:
         ValueError: the run folder belongs to other settings.
     """
+    how = with_best_precision(how)
     _claim_run_folder(run, how)
     keras.utils.set_random_seed(how.seed)
     keras.mixed_precision.set_global_policy(how.mixed_precision)
@@ -193,7 +194,7 @@ def set_threads(threads: int) -> None:
 
 
 def with_best_precision(how: Fitting) -> Fitting:
-    """The settings with "auto" decided for this machine; `fit` wants it decided."""
+    """The settings with "auto" decided for this machine."""
     return replace(how, mixed_precision=best_precision()) if how.mixed_precision == "auto" else how
 
 
@@ -218,7 +219,7 @@ def logits(model: keras.Model, images: NDArray[np.uint8]) -> dict[str, NDArray[n
 
 def _claim_run_folder(run: Path, how: Fitting) -> None:
     config = run / "config.json"
-    wanted = json.loads(json.dumps(asdict(how)))
+    wanted = json.loads(json.dumps(asdict(how) | {"architecture": name_of(how.network)}))
     if not config.exists():
         run.mkdir(parents=True, exist_ok=True)
         config.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")

@@ -1,22 +1,39 @@
 """Architectures by name. Imports TensorFlow: only the fitting side may import this."""
 
-from recognizer.training.networks import resnet9 as resnet9
 from recognizer.training.networks.base import (
     ARCHITECTURES,
     FEATURES,
     HEAD_WIDTHS,
     Network,
+    changed,
     count_macs,
+    heads,
     name_of,
+    network_from,
+    settings_of,
+    without_weights,
 )
+from recognizer.training.networks.mini_xception import MiniXception
 from recognizer.training.networks.resnet9 import ResNet9
+from recognizer.training.networks.resnet50 import ResNet50
+from recognizer.training.networks.simple_cnn import SimpleCnn
+from recognizer.training.networks.vgg16 import Vgg16
 
 __all__ = [
     "ARCHITECTURES",
     "FEATURES",
     "HEAD_WIDTHS",
+    "MiniXception",
     "Network",
     "ResNet9",
+    "ResNet50",
+    "SimpleCnn",
+    "Vgg16",
+    "changed",
     "count_macs",
+    "heads",
     "name_of",
+    "network_from",
+    "settings_of",
+    "without_weights",
 ]

@@ -19,13 +19,14 @@ class ResNet9:
 
     Attributes:
         widths: channels of the stem and of the three stages after it.
-        dropout: share of the pooled features dropped before the heads.
+        dropout, hidden: of what leads to the heads, see `with_heads`.
         squeeze: by how much squeeze-and-excitation narrows the channels.
     """
 
     widths: tuple[int, int, int, int] = (32, 48, 96, 192)
     dropout: float = 0.3
     squeeze: int = 8
+    hidden: int = 0
 
     def build(self, size: int = 48) -> keras.Model:
         """Return a model from `faces` (N, size, size, 1) to the logits of every head."""
@@ -35,7 +36,7 @@ class ResNet9:
             x = _convolution(x, width, stride=2)
             x = _residual(x, width)
             x = _squeeze_excite(x, self.squeeze)
-        return with_heads(faces, layers.GlobalAveragePooling2D()(x), self.dropout)
+        return with_heads(faces, layers.GlobalAveragePooling2D()(x), self.dropout, self.hidden)
 
 
 def _convolution(
@@ -57,6 +58,6 @@ def _residual(x: keras.KerasTensor, width: int) -> keras.KerasTensor:
 def _squeeze_excite(x: keras.KerasTensor, squeeze: int) -> keras.KerasTensor:
     width = x.shape[-1]
     gate = layers.GlobalAveragePooling2D(keepdims=True)(x)
-    gate = layers.Conv2D(width // squeeze, 1, activation="relu")(gate)
+    gate = layers.Conv2D(max(1, width // squeeze), 1, activation="relu")(gate)
     gate = layers.Conv2D(width, 1, activation="sigmoid")(gate)
     return layers.Multiply()([x, gate])

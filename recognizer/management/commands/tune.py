@@ -1,0 +1,94 @@
+"""Search for a good head and optimizer, and write the settings to train with."""
+
+import os
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from recognizer.management.dataset.options import add_source_options, read_source
+from recognizer.training.datasets.faces import DatasetError
+from recognizer.training.selection import VALIDATIONS, select
+
+
+class Command(BaseCommand):
+    help = (
+        "Search for the width of a dense layer before the heads, its dropout, the optimizer and "
+        "its rates by Bayesian optimisation. Trials are measured on a part of Training that is "
+        "split off, so that PublicTest stays for reporting. Prints a table of the trials and "
+        "leaves trials.csv, trials.json and best.toml, for `train --config`, in the run folder. "
+        "Stop and start it as you like: it goes on after the last finished trial."
+    )
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        add = parser.add_argument
+        add_source_options(parser)
+        add("--trials", type=int, default=20, help="how many to try in all (%(default)s)")
+        add("--epochs", type=int, help="of each trial (4; with --weights 20)")
+        add("--architecture", help="of the network (resnet9)")
+        add("--config", type=Path, help="TOML with the settings that are not searched")
+        add(
+            "--weights",
+            type=Path,
+            help="a training's run folder or a .weights.h5: search its heads only, which is quick",
+        )
+        add("--run", type=Path, help="run folder (runs/tune-ARCHITECTURE)")
+        add(
+            "--validation",
+            choices=VALIDATIONS,
+            default="part",
+            help="measure on a part of Training, or on PublicTest (%(default)s)",
+        )
+        add("--share", type=float, default=0.15, help="of Training, that part (%(default)s)")
+        add("--seed", type=int, default=1, help="(%(default)s)")
+        add("--threads", type=int, default=os.cpu_count(), help="(%(default)s)")
+
+    def handle(self, **options: Any) -> None:
+        try:
+            faces = read_source(options, self.report).faces
+            training, validation, words = select(
+                faces, options["validation"], options["share"], options["seed"]
+            )
+        except DatasetError as error:
+            raise CommandError(str(error)) from error
+        self.report(f"{len(training)} images to learn from; trials are measured on {words}.")
+        # TensorFlow takes seconds to import, so only once the data set has proved good.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        try:
+            from recognizer.training import fitting, networks, tuning
+        except ImportError as error:
+            raise CommandError(
+                f"Tuning needs more than serving ({error}). Install it with "
+                "`.venv/bin/python -m pip install -r requirements.txt` and try again."
+            ) from error
+
+        fitting.set_threads(options["threads"])
+        weights, epochs = options["weights"], options["epochs"]
+        try:
+            base = tuning.base_settings(
+                options["config"], options["architecture"], weights, options["seed"]
+            )
+            run = options["run"] or Path("runs") / f"tune-{networks.name_of(base.network)}"
+            search = tuning.Search(
+                base,
+                options["trials"],
+                (20 if weights else 4) if epochs is None else epochs,
+                words,
+                bool(weights),
+            )
+            attempt = tuning.attempt_of(search, training, validation, weights)
+            trials = tuning.tune(search, attempt, run, self.report)
+            best = tuning.save(trials, search, run)
+        except ValueError as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(tuning.table(trials))
+        self.report(
+            f"The best settings are in {best}; train with them: `manage.py train … "
+            f"--config {best}`."
+        )
+
+    def report(self, line: str) -> None:
+        self.stderr.write(line)
+        self.stderr.flush()

@@ -1,0 +1,66 @@
+"""Fitted networks back from where they were left. Importing this module imports TensorFlow."""
+
+import json
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from recognizer.training.networks import Network, name_of, network_from, without_weights
+from recognizer.training.settings import SettingsError
+
+
+def network_of(run: Path) -> Network:
+    """The network of a run folder of `fitting.fit`.
+
+    Raises:
+        SettingsError: it is no such folder.
+    """
+    try:
+        settings = json.loads((run / "config.json").read_text(encoding="utf-8"))
+        name, network = settings.get("architecture", "resnet9"), settings["network"]
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise SettingsError(
+            f"{run} is not the run folder of a training, which has a config.json: {error}."
+        ) from error
+    return network_from(name, network)
+
+
+def load(weights: Path, network: Network) -> keras.Model:
+    """A fitted network in float32.
+
+    Args:
+        weights: a run folder of `fitting.fit`, finished or not, or a file .weights.h5.
+        network: what the weights are of.
+
+    Raises:
+        SettingsError: there are no weights, or they are of another network.
+    """
+    keras.mixed_precision.set_global_policy("float32")
+    model = without_weights(network).build()
+    try:
+        _read(weights, model)
+    except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+        text = " ".join(str(error).split())[:300]
+        raise SettingsError(
+            f"The weights in {weights} cannot be taken for {name_of(network)}: {text}"
+        ) from error
+    return model
+
+
+def _read(weights: Path, model: keras.Model) -> None:
+    if not weights.is_dir():
+        model.load_weights(weights)
+        return
+    best = weights / "best.weights.h5"
+    if best.exists():
+        model.load_weights(best)
+        return
+    latest = tf.train.latest_checkpoint(str(weights / "checkpoint"))
+    if not latest:
+        raise FileNotFoundError("the folder has neither a checkpoint nor best.weights.h5")
+    averaged = [tf.Variable(weight) for weight in model.weights]
+    saved = tf.train.Checkpoint(averaged=averaged)
+    saved.restore(latest).assert_existing_objects_matched().expect_partial()
+    for weight, value in zip(model.weights, averaged, strict=True):
+        weight.assign(value)

@@ -1,0 +1,110 @@
+"""A backbone of `keras.applications` between our grey faces and our heads."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import keras
+from keras import layers
+
+from recognizer.training.networks.base import with_heads
+from recognizer.training.settings import SettingsError
+
+# ImageNet in grey levels of 0-255: what a face of mean 0 and deviation 1 is brought to, since
+# its own lighting is gone for good.
+MEAN: Final = 117.4
+DEVIATION: Final = 57.0
+# What `preprocess_input` of both backbones takes off blue, green and red.
+CHANNEL_MEANS: Final = (103.939, 116.779, 123.68)
+# They cannot see less: five times their pictures are halved.
+SMALLEST_SIDE: Final = 32
+
+
+def build_on(
+    application: Callable[..., keras.Model],
+    weights: str,
+    unfrozen: int,
+    size: int,
+    dropout: float,
+    hidden: int,
+) -> keras.Model:
+    """Return a model from `faces` (N, size, size, 1) to the logits of every head.
+
+    Args:
+        application: of `keras.applications`, for pictures prepared in its "caffe" mode.
+        weights: "none", "imagenet", or the path of a file of the backbone's weights.
+        unfrozen: how many of the backbone's last layers learn. Frozen batch normalisation
+            keeps the statistics it came with, in training too.
+        size: side of the faces; those below SMALLEST_SIDE are enlarged inside.
+        dropout, hidden: see `with_heads`.
+
+    Raises:
+        SettingsError: the weights cannot be fetched, or are not the backbone's.
+    """
+    faces = keras.Input((size, size, 1), name="faces")
+    side = max(size, SMALLEST_SIDE)
+    backbone = _backbone(application, weights, side)
+    for layer in backbone.layers[: max(0, len(backbone.layers) - unfrozen)]:
+        layer.trainable = False
+    x = layers.GlobalAveragePooling2D()(backbone(_prepared(faces, side)))
+    return with_heads(faces, x, dropout, hidden)
+
+
+def _prepared(faces: keras.KerasTensor, side: int) -> keras.KerasTensor:
+    """(N, size, size, 1) of mean 0 and deviation 1 to (N, side, side, 3) as on ImageNet."""
+    x = faces
+    if faces.shape[1] != side:
+        # Not the layer Resizing: it puts all that follows into training mode when exported.
+        x = keras.ops.image.resize(x, (side, side))
+    # In float32: a whole grey level is lost at bfloat16's eight bits.
+    x = layers.Rescaling(DEVIATION, MEAN, dtype="float32")(x)
+    x = layers.ReLU(max_value=255.0, dtype="float32")(x)
+    x = layers.Concatenate(dtype="float32")([x, x, x])
+    return layers.Rescaling(1.0, [-mean for mean in CHANNEL_MEANS], dtype="float32")(x)
+
+
+def _backbone(application: Callable[..., keras.Model], weights: str, side: int) -> keras.Model:
+    shape = (side, side, 3)
+    if weights == "none":
+        return application(include_top=False, weights=None, input_shape=shape)
+    if weights != "imagenet":
+        path = _weights_file(weights)
+        return _loaded(application(include_top=False, weights=None, input_shape=shape), path)
+    try:
+        return application(include_top=False, weights="imagenet", input_shape=shape)
+    except Exception as error:  # Keras raises nothing more precise.
+        raise SettingsError(
+            f"The ImageNet weights cannot be fetched ({error}). They come from the internet once, "
+            'into ~/.keras/models. Connect this machine, or set weights to "none", or to the '
+            "path of a file of the backbone's weights (…_notop.h5) brought from another machine."
+        ) from error
+
+
+def _weights_file(weights: str) -> Path:
+    path = Path(weights)
+    if not path.is_file():
+        raise SettingsError(
+            f'weights must be "none", "imagenet" or the path of a file; there is no file {path}.'
+        )
+    if path.suffix != ".h5":
+        raise SettingsError(f"{path} must be a file of Keras weights, .weights.h5 or .h5.")
+    return path
+
+
+def _loaded(backbone: keras.Model, path: Path) -> keras.Model:
+    try:
+        with warnings.catch_warnings(action="ignore"):  # What matters is in the error.
+            backbone.load_weights(path)
+    except (ValueError, OSError, KeyError) as error:
+        raise SettingsError(
+            f"{path} does not hold the weights of {backbone.name} without its top for pictures "
+            f"of three channels: {_in_a_line(error)} Save them with "
+            "`backbone.save_weights(...)`, or take Keras' own …_notop.h5."
+        ) from error
+    return backbone
+
+
+def _in_a_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 300 else text[:299] + "…"

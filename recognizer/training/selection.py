@@ -1,0 +1,61 @@
+"""Held-out faces to choose settings by, so that PublicTest stays for reporting."""
+
+from dataclasses import replace
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer.training.datasets.faces import UNKNOWN, DatasetError, Faces, majority
+from recognizer.training.preparation import TrainingSet, image_digests, prepare
+
+Validation = Literal["part", "PublicTest"]
+VALIDATIONS: Final[tuple[Validation, ...]] = ("part", "PublicTest")
+
+
+def select(
+    faces: Faces, validation: Validation, share: float, seed: int
+) -> tuple[TrainingSet, Faces, str]:
+    """What to learn from, what to choose by, and the latter in words.
+
+    Args:
+        faces: with Training rows; images that PublicTest shows too are never learned from.
+        validation: "part" splits a part off Training; "PublicTest" chooses by that.
+        share: of Training's different images, the part split off, above 0 and below 1.
+        seed: drives which.
+
+    Raises:
+        DatasetError: a split is missing, or there is nothing left to learn from or choose by.
+    """
+    training = faces.split("Training")
+    if validation == "PublicTest":
+        held_out, words = faces.split("PublicTest"), "PublicTest"
+        leaks = held_out.images
+    else:
+        training, held_out = split_off(training, share, seed)
+        words = f"{share:g} of Training, split off with seed {seed}"
+        leaks = np.concatenate([held_out.images, faces.images[faces.splits == "PublicTest"]])
+    # Only the images of what is held out matter here.
+    prepared = prepare(training, replace(held_out, images=leaks))
+    labels = majority(held_out.votes)
+    if not ((labels >= 0) & (labels < UNKNOWN)).any():
+        raise DatasetError(f"There is no face to choose by whose votes agree ({words}).")
+    if not len(prepared):
+        raise DatasetError("There is no face left to learn from; split off a smaller share.")
+    return prepared, held_out, f"{words}: {len(held_out)} faces"
+
+
+def split_off(faces: Faces, share: float, seed: int) -> tuple[Faces, Faces]:
+    """Split a share of the different images off; all rows of one image go the same way.
+
+    Returns:
+        The rest, and what was split off.
+    """
+    if not 0 < share < 1:
+        raise DatasetError(f"The share to hold out must lie above 0 and below 1, not {share:g}.")
+    _, group = np.unique(image_digests(faces.images), return_inverse=True)
+    groups = int(group.max()) + 1
+    count = min(max(1, round(share * groups)), groups)
+    chosen = np.random.default_rng(seed).permutation(groups)[:count]
+    held: NDArray[np.bool_] = np.isin(group, chosen)
+    return faces.where(~held), faces.where(held)

@@ -1,0 +1,366 @@
+"""Search for a good head and optimizer: Bayesian optimisation, resumable after every trial.
+
+KerasTuner's Gaussian process (O'Malley et al., 2019) chooses what to try next from what the
+trials so far have reached. Importing this module imports TensorFlow.
+"""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import keras_tuner  # type: ignore[import-untyped]
+
+# KerasTuner does without it until it is to search.
+import sklearn.gaussian_process  # type: ignore[import-untyped]  # noqa: F401
+import tensorflow as tf
+from keras_tuner.engine import base_tuner  # type: ignore[import-untyped]
+from tqdm import tqdm
+
+from recognizer.training import config, fitted
+from recognizer.training.datasets.faces import Faces
+from recognizer.training.fitting import Fitting, best_precision
+from recognizer.training.networks import changed, name_of, network_from
+from recognizer.training.preparation import TrainingSet
+from recognizer.training.settings import SettingsError
+from recognizer.training.trials import Heads, Scores, WholeNetwork
+
+Attempt = Callable[[Fitting, Path], Scores]
+
+OBJECTIVE: Final = "ferplus_accuracy"
+# What a trial is about, in the order of the table; one that does not apply to it is left out.
+SEARCHED: Final = (
+    "hidden",
+    "dropout",
+    "optimizer",
+    "learning_rate",
+    "momentum",
+    "weight_decay",
+    "ema",
+)
+
+
+class TuningError(ValueError):
+    """A search cannot be begun or gone on with; the message says why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Every number that decides a search; saved with the run.
+
+    Attributes:
+        base: the settings that a trial starts from; its epochs are those of the training that
+            may follow, not of the trials.
+        trials: how many to try; more may be asked for when a search is gone on with.
+        epochs: of each trial.
+        data: what is learned from and what is measured on, in words; another search's run
+            folder is refused by it.
+        heads_only: whether the rest of the network stays as it is.
+    """
+
+    base: Fitting
+    trials: int
+    epochs: int
+    data: str
+    heads_only: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value in (("trials", self.trials), ("epochs", self.epochs)):
+            if value < 1:
+                raise TuningError(f"A search needs {name} of 1 or more, not {value}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What was tried and what it reached.
+
+    Attributes:
+        number: from 1, in the order of the search.
+        settings: by name, of SEARCHED those that apply.
+        scores: None when the trial failed.
+        error: why it failed, or nothing.
+    """
+
+    number: int
+    settings: Mapping[str, Any]
+    scores: Scores | None
+    error: str = ""
+
+    @property
+    def accuracy(self) -> float:
+        return self.scores.ferplus_accuracy if self.scores else -math.inf
+
+    def row(self) -> dict[str, Any]:
+        """One line of a table: a value or nothing for every column."""
+        scores = self.scores
+        return {
+            "trial": self.number,
+            "ferplus_accuracy": scores and round(scores.ferplus_accuracy, 4),
+            "fer2013_accuracy": scores and round(scores.fer2013_accuracy, 4),
+            **{name: self.settings.get(name) for name in SEARCHED},
+            "seconds": scores and round(scores.seconds, 1),
+            "error": self.error or None,
+        }
+
+
+def base_settings(
+    file: Path | None, architecture: str | None, weights: Path | None, seed: int
+) -> Fitting:
+    """What a search starts from.
+
+    Args:
+        file: TOML of a `Fitting`; the defaults, if not given.
+        architecture: whose network to take with its default settings, unless the file has it.
+        weights: what `fitted.load` takes; a run folder says which network it is of.
+        seed: of the trials.
+
+    Raises:
+        SettingsError: the file or the architecture is wrong, or the folder's is another one.
+    """
+    base = config.load(file) if file else Fitting(mixed_precision=best_precision())
+    base = replace(base, seed=seed)
+    if weights and weights.is_dir():
+        base = replace(base, network=fitted.network_of(weights))
+        if architecture not in (None, name_of(base.network)):
+            raise SettingsError(
+                f"The network in {weights} is {name_of(base.network)}, not {architecture}."
+            )
+    elif architecture and architecture != name_of(base.network):
+        base = replace(base, network=network_from(architecture, {}))
+    return base
+
+
+def attempt_of(
+    search: Search, training: TrainingSet, validation: Faces, weights: Path | None
+) -> Attempt:
+    """How to make a trial: of the heads on what `weights` see, or of the whole network.
+
+    Raises:
+        SettingsError: the weights cannot be read, or are not the network's.
+        TuningError: there are not enough images for a single step.
+    """
+    if weights:
+        model = fitted.load(weights, search.base.network)
+        return Heads(model, training, validation, search.epochs)
+    if len(training) < search.base.batch:
+        raise TuningError(
+            f"A step takes {search.base.batch} images and there are {len(training)} to learn from; "
+            "give a smaller batch in the settings (--config)."
+        )
+    return WholeNetwork(training, validation, search.epochs)
+
+
+def tune(
+    search: Search,
+    attempt: Attempt,
+    run: Path,
+    report: Callable[[str], None],
+) -> list[Trial]:
+    """Search in the run folder, going on after its last finished trial.
+
+    Args:
+        search: the settings; a run folder made with others is refused, more trials aside.
+        attempt: fits what it is given for the epochs of a trial, in a folder, and measures it;
+            see `trials`.
+        run: folder for tuning.json, KerasTuner's state and a folder for each trial.
+        report: called with one line per trial.
+
+    Returns:
+        All the trials, the best first.
+
+    Raises:
+        TuningError: the run folder belongs to other settings, or no trial succeeds.
+    """
+    _claim_run_folder(run, search)
+    # What KerasTuner prints on its own belongs to nobody's results.
+    with redirect_stdout(io.StringIO()):
+        tuner = _Tuner(search, attempt, run, report)
+        tuner.save()
+        try:
+            tuner.search()
+        except RuntimeError as error:
+            raise TuningError(f"The search was given up, too much failed: {tuner.error}") from error
+        finally:
+            tuner.bar.close()
+    trials = sorted(tuner.trials(), key=lambda trial: (-trial.accuracy, trial.number))
+    if not trials or not trials[0].scores:
+        why = trials[0].error if trials else "there was none"
+        raise TuningError(f"No trial succeeded: {why}")
+    return trials
+
+
+def fitting_of(base: Fitting, settings: Mapping[str, Any]) -> Fitting:
+    """`base` with the settings of a trial."""
+    head = {name: settings[name] for name in ("hidden", "dropout")}
+    others = {name: value for name, value in settings.items() if name not in head}
+    return replace(base, network=changed(base.network, **head), **others)
+
+
+def save(trials: list[Trial], search: Search, run: Path) -> Path:
+    """Write trials.csv, trials.json and best.toml, for `manage.py train`; the last one's path."""
+    rows = [trial.row() for trial in trials]
+    with (run / "trials.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    report = {
+        "objective": f"{OBJECTIVE} on {search.data}",
+        "architecture": name_of(search.base.network),
+        "epochs": search.epochs,
+        "heads_only": search.heads_only,
+        "trials": rows,
+    }
+    text = json.dumps(report, indent=2, ensure_ascii=False)
+    (run / "trials.json").write_text(text + "\n", encoding="utf-8")
+    best = trials[0]
+    how = "with the rest of the network fixed" if search.heads_only else "from the beginning"
+    heading = (
+        f"Trial {best.number}, the best of {len(trials)}: {best.accuracy:.4f} {OBJECTIVE}\n"
+        f"on {search.data},\nafter {search.epochs} epochs {how}."
+    )
+    config.dump(fitting_of(search.base, best.settings), run / "best.toml", heading)
+    return run / "best.toml"
+
+
+def table(trials: list[Trial]) -> str:
+    """The trials as lines of text, a column for each setting, in the order given."""
+    rows = [trial.row() for trial in trials]
+    columns = [name for name in rows[0] if any(row[name] is not None for row in rows)]
+    cells = [columns] + [[_cell(row[name]) for name in columns] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = (
+        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+        for line in cells
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+class _Tuner(base_tuner.BaseTuner):  # type: ignore[misc]  # untyped
+    def __init__(
+        self,
+        search: Search,
+        attempt: Attempt,
+        run: Path,
+        report: Callable[[str], None],
+    ) -> None:
+        oracle = keras_tuner.oracles.BayesianOptimizationOracle(
+            objective=keras_tuner.Objective(OBJECTIVE, "max"),
+            max_trials=search.trials,
+            # KerasTuner's own three per dimension would leave a short search to chance.
+            num_initial_points=max(3, search.trials // 3),
+            # It takes 0 for none.
+            seed=search.base.seed + 1,
+            hyperparameters=_space(search.heads_only),
+        )
+        super().__init__(oracle=oracle, directory=str(run), project_name="oracle")
+        oracle.verbose = 0
+        self.error = ""
+        self.wanted, self.attempt, self.run, self.report = search, attempt, run, report
+        done = len(oracle.end_order)
+        self.bar = tqdm(
+            desc="trials", total=search.trials, initial=done, disable=None, unit="trial"
+        )
+
+    def run_trial(self, trial: Any) -> dict[str, float]:
+        # There already, when a search was killed between a trial's end and KerasTuner's note.
+        if not self._result(trial).exists():
+            settings = _settings_of(trial)
+            outcome = self._outcome(fitting_of(self.wanted.base, settings), trial)
+            self._result(trial).parent.mkdir(parents=True, exist_ok=True)
+            text = json.dumps({"settings": settings, **outcome}, indent=2)
+            self._result(trial).write_text(text + "\n", encoding="utf-8")
+        ended = self._trial(trial)
+        self.error = ended.error
+        # KerasTuner takes NaN for a failure, and an exception for an occasion to print it.
+        return {OBJECTIVE: ended.accuracy if ended.scores else math.nan}
+
+    def _outcome(self, how: Fitting, trial: Any) -> dict[str, Any]:
+        try:
+            return {"scores": self.attempt(how, self._result(trial).parent).plain()}
+        except (ValueError, ArithmeticError, OSError, tf.errors.OpError) as error:
+            text = " ".join(str(error).split())[:300]
+            return {"error": f"{type(error).__name__}: {text}"}
+
+    def on_trial_end(self, trial: Any) -> None:
+        super().on_trial_end(trial)
+        self.bar.update()
+        ended = self._trial(trial)
+        best = max(self.trials(), key=lambda one: one.accuracy)
+        settings = "  ".join(f"{name} {value}" for name, value in ended.settings.items())
+        reached = f"{ended.accuracy:.4f}" if ended.scores else f"failed: {ended.error}"
+        so_far = f" (best {best.accuracy:.4f}, trial {best.number})" if best.scores else ""
+        count = self.wanted.trials
+        self.report(f"Trial {ended.number} of {count}: {reached}{so_far}  {settings}")
+
+    def trials(self) -> list[Trial]:
+        ended = (self.oracle.trials[name] for name in self.oracle.end_order)
+        return [self._trial(trial) for trial in ended]
+
+    def _trial(self, trial: Any) -> Trial:
+        number, settings = int(trial.trial_id) + 1, _settings_of(trial)
+        found = json.loads(self._result(trial).read_text(encoding="utf-8"))
+        scores = Scores(**found["scores"]) if "scores" in found else None
+        return Trial(number, settings, scores, found.get("error", ""))
+
+    def _result(self, trial: Any) -> Path:
+        return self.run / f"trial-{int(trial.trial_id) + 1:03}" / "result.json"
+
+
+def _space(heads_only: bool) -> Any:
+    """What may be tried. The optimizers' rates differ tenfold and more, so each has its own."""
+    space = keras_tuner.HyperParameters()
+    space.Choice("hidden", [0, 64, 128, 256, 512], ordered=True)
+    space.Float("dropout", 0.0, 0.6)
+    space.Choice("optimizer", ["sgd", "adam"])
+    with space.conditional_scope("optimizer", ["sgd"]):
+        space.Float("sgd_learning_rate", 0.01, 0.5, sampling="log")
+        space.Float("momentum", 0.8, 0.97)
+    with space.conditional_scope("optimizer", ["adam"]):
+        space.Float("adam_learning_rate", 1e-4, 1e-2, sampling="log")
+    space.Float("weight_decay", 1e-5, 1e-1, sampling="log")
+    if not heads_only:
+        space.Choice("ema", [0.98, 0.99, 0.995, 0.998], ordered=True)
+    return space
+
+
+def _settings_of(trial: Any) -> dict[str, Any]:
+    """A trial's settings by the names of SEARCHED, to three digits: more mean nothing."""
+    values = trial.hyperparameters.values
+    found = {name: values[name] for name in SEARCHED if name in values}
+    found["learning_rate"] = values[f"{values['optimizer']}_learning_rate"]
+    if found["optimizer"] != "sgd":
+        found.pop("momentum", None)
+    rounded = {
+        name: float(f"{value:.3g}") if isinstance(value, float) else value
+        for name, value in found.items()
+    }
+    return {name: rounded[name] for name in SEARCHED if name in rounded}
+
+
+def _claim_run_folder(run: Path, search: Search) -> None:
+    wanted = config.to_plain(search.base) | {
+        "trial_epochs": search.epochs,
+        "data": search.data,
+        "heads_only": search.heads_only,
+    }
+    file = run / "tuning.json"
+    if not file.exists():
+        run.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+        return
+    found = json.loads(file.read_text(encoding="utf-8"))
+    differing = [name for name in wanted if found.get(name) != wanted[name]]
+    if differing:
+        raise TuningError(
+            f"The run folder {run} was begun with other settings ({', '.join(differing)} differ). "
+            "Use the same settings to go on, or another folder to begin anew."
+        )

@@ -1,0 +1,90 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
+
+from recognizer.training import config
+from recognizer.training.augmentation import Augmentation
+from recognizer.training.fitting import Fitting
+from recognizer.training.networks import MiniXception, Vgg16
+from recognizer.training.settings import SettingsError
+
+
+def test_what_is_left_out_keeps_its_default(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        'epochs = 5\noptimizer = "adam"\nlearning_rate = 1\n\n'
+        '[network]\nname = "mini_xception"\nwidths = [8, 16]\n\n'
+        "[augmentation]\nscale = [0.9, 1]\n"
+    )
+    assert config.load(file) == Fitting(
+        epochs=5,
+        optimizer="adam",
+        learning_rate=1.0,
+        network=MiniXception(widths=(8, 16)),
+        augmentation=Augmentation(scale=(0.9, 1.0)),
+    )
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        Fitting(),
+        replace(
+            Fitting(weight_decay=1e-7, schedule="exponential"),
+            network=Vgg16(weights='a "quoted" \\ näme.h5', hidden=3),
+            augmentation=Augmentation(flip=0),
+        ),
+    ],
+)
+def test_what_is_written_is_read_again(how: Fitting, tmp_path: Path) -> None:
+    file = tmp_path / "new folder" / "mine.toml"
+    config.dump(how, file, heading="Found in a search.\n\nTwo lines.")
+    assert file.read_text(encoding="utf-8").startswith("# Found in a search.\n#\n# Two lines.\n")
+    assert config.load(file) == how
+    assert config.from_plain(config.to_plain(how)) == how
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("epochs = 0", "epochs must be a whole number, 1 or more, not 0"),
+        ("epochs = 1.5", "epochs must be a whole number, not 1.5"),
+        ("epochs = true", "epochs must be a whole number, not true"),
+        ("momentum = 1.0", "momentum must be a number, 0 or more and below 1, not 1.0"),
+        ("learning_rate = inf", "learning_rate must be a number, 0 or more, not"),
+        ("seed = 1979-05-27", 'seed must be a whole number, not "1979-05-27"'),
+        ('optimizer = "lion"', 'optimizer must be one of "sgd", "adam", not "lion"'),
+        (
+            'mixed_precision = "half"',
+            'must be one of "auto", "float32", "mixed_bfloat16", not "half"',
+        ),
+        ("epoch = 3", "There is no setting epoch; there are seed, epochs"),
+        ('network = "resnet9"', "network must be a table, [network] in TOML"),
+        ("[network]\nhidden = 1", "network.name must be the name of an architecture"),
+        ('[network]\nname = "alexnet"', 'There is no architecture "alexnet"; there are mini_'),
+        ('[network]\nname = "resnet9"\ndepth = 3', "There is no setting network.depth; there are"),
+        ('[network]\nname = "resnet9"\nhidden = "x"', "network.hidden must be a whole number"),
+        ("[augmentation]\nflip = 2", "augmentation.flip must be a number, 0 or more and at most 1"),
+        ("[augmentation]\nscale = [1.2, 0.8]", "augmentation.scale must be a list from the small"),
+        ("augmentation = 3", "augmentation must be a table"),
+        ("epochs = ", "is not valid TOML"),
+    ],
+)
+def test_an_error_names_the_file_and_the_setting(text: str, words: str, tmp_path: Path) -> None:
+    file = tmp_path / "wrong.toml"
+    file.write_text(text)
+    with pytest.raises(SettingsError) as refused:
+        config.load(file)
+    assert words in str(refused.value)
+    assert "wrong.toml" in str(refused.value)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"nowhere\.toml cannot be read"):
+        config.load(tmp_path / "nowhere.toml")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingsError, match=r"binary\.toml cannot be read"):
+        config.load(tmp_path / "binary.toml")

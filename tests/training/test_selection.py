@@ -1,0 +1,66 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recognizer.training.datasets.faces import DatasetError, Faces
+from recognizer.training.preparation import image_digests
+from recognizer.training.selection import select, split_off
+
+
+def test_a_part_is_split_off_without_losing_or_repeating_rows(faces: Faces) -> None:
+    rest, held = split_off(faces, 0.25, seed=1)
+    assert len(held) == 40
+    assert len(rest) + len(held) == len(faces)
+    assert not np.isin(image_digests(held.images), image_digests(rest.images)).any()
+
+
+def test_the_same_seed_splits_the_same_part_off(faces: Faces) -> None:
+    first, again, other = (split_off(faces, 0.2, seed)[1].images for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_rows_of_one_image_go_the_same_way(faces: Faces) -> None:
+    images = np.repeat(faces.images[:80], 2, axis=0)
+    twice = replace(faces, images=images)
+    rest, held = split_off(twice, 0.3, seed=1)
+    assert len(held) % 2 == len(rest) % 2 == 0
+
+
+def test_nothing_of_public_test_is_learned_from_or_chosen_by(faces: Faces) -> None:
+    images = faces.images.copy()
+    training, public = faces.splits == "Training", faces.splits == "PublicTest"
+    images[np.flatnonzero(training)[:5]] = images[np.flatnonzero(public)[:5]]
+    mixed = replace(faces, images=images)
+    prepared, held, words = select(mixed, "part", 0.25, seed=1)
+    assert not np.isin(image_digests(prepared.images), image_digests(images[public])).any()
+    assert set(held.splits.tolist()) == {"Training"}
+    assert words == f"0.25 of Training, split off with seed 1: {len(held)} faces"
+
+
+def test_one_may_choose_by_public_test(faces: Faces) -> None:
+    prepared, held, words = select(faces, "PublicTest", 0.25, seed=1)
+    assert (len(prepared), len(held), words) == (96, 64, "PublicTest: 64 faces")
+
+
+def test_choosing_needs_no_public_test_rows(faces: Faces) -> None:
+    prepared, held, _ = select(faces.split("Training"), "part", 0.25, seed=1)
+    assert (len(prepared), len(held)) == (72, 24)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -1.0, 2.0])
+def test_an_impossible_share_is_refused(faces: Faces, share: float) -> None:
+    with pytest.raises(DatasetError, match="must lie above 0 and below 1"):
+        select(faces, "part", share, seed=1)
+
+
+def test_nothing_left_to_learn_from_is_said(faces: Faces) -> None:
+    with pytest.raises(DatasetError, match="no face left to learn from"):
+        select(faces, "part", 0.999, seed=1)
+
+
+def test_nothing_to_choose_by_is_said(faces: Faces) -> None:
+    undecided = replace(faces, votes=np.ones_like(faces.votes))
+    with pytest.raises(DatasetError, match="no face to choose by"):
+        select(undecided, "part", 0.25, seed=1)
