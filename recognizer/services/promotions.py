@@ -112,7 +112,7 @@ def accuracy(metrics: Mapping[str, Any]) -> Accuracy | None:
     value = _share(metrics, "PublicTest", "ferplus", "accuracy")
     if value is None:
         return None
-    interval = _inside(metrics, "accuracy_interval_95", "ferplus")
+    interval = _inside(metrics, "intervals_95", "PublicTest", "ferplus", "accuracy")
     low = _share({"low": interval[0]}, "low") if isinstance(interval, list) and interval else None
     return Accuracy(value, value if low is None else min(low, value))
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.training import calibration, evaluation, framing, metrics
+from recognizer.training import calibration, evaluation, framing
 from recognizer.training.affect import with_affect
 from recognizer.training.datasets.faces import FER2013_LABELS, NOT_A_FACE, Faces, majority
 from recognizer.vision.cards import AMBIGUITY_HEAD, MAIN_HEAD, NOT_A_FACE_HEAD, Head, ModelCard
@@ -149,10 +149,13 @@ def _choices(classifier: OnnxClassifier, even: Faces) -> list[calibration.Choice
 
 
 def _measured(classifier: OnnxClassifier, held_out: Faces, odd: Faces) -> dict[str, Any]:
+    answers = {
+        name: evaluation.answer(classifier, faces)
+        for name, faces in (("PublicTest", held_out), ("PublicTest odd rows", odd))
+    }
     return {
-        "PublicTest": evaluation.evaluate(classifier, held_out),
-        "PublicTest odd rows": evaluation.evaluate(classifier, odd),
-        "accuracy_interval_95": _intervals(classifier, held_out),
+        **{name: evaluation.scores(said) for name, said in answers.items()},
+        "intervals_95": {name: evaluation.intervals(said) for name, said in answers.items()},
     }
 
 
@@ -169,14 +172,3 @@ def _framing_table(
         for accuracy, tried in swept
     ]
     return {"scenes": len(found), "table": table}
-
-
-def _intervals(classifier: OnnxClassifier, faces: Faces) -> dict[str, Any]:
-    images, labels = _agreed(faces)
-    ferplus = classifier.probabilities(normalize(images)).argmax(axis=1) == labels
-    intervals = {"ferplus": metrics.bootstrap_interval(ferplus)}
-    labelled = faces.where(faces.labels >= 0)
-    if "fer2013" in classifier.card.heads and len(labelled):
-        own = classifier.probabilities(normalize(labelled.images), "fer2013").argmax(axis=1)
-        intervals["fer2013"] = metrics.bootstrap_interval(own == labelled.labels)
-    return intervals

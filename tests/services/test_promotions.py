@@ -182,7 +182,7 @@ def test_free_form_metrics_may_say_anything(metrics: dict[str, object]) -> None:
 def test_without_an_interval_the_accuracy_itself_is_the_bar() -> None:
     metrics = {"PublicTest": {"ferplus": {"accuracy": 0.8}}}
     assert promotions.accuracy(metrics) == Accuracy(0.8, 0.8)
-    interval = {"accuracy_interval_95": {"ferplus": [0.78, 0.82]}}
+    interval = {"intervals_95": {"PublicTest": {"ferplus": {"accuracy": [0.78, 0.82]}}}}
     assert promotions.accuracy(metrics | interval) == Accuracy(0.8, 0.78)
 
 

@@ -10,6 +10,7 @@ from recognizer.training.augmentation import Augmentation
 from recognizer.training.fitting import Fitting
 from recognizer.training.networks import MiniXception, Vgg16
 from recognizer.training.settings import SettingsError
+from recognizer.training.soft_labels import SoftLabels
 
 
 def test_what_is_left_out_keeps_its_default(tmp_path: Path) -> None:
@@ -88,3 +89,14 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(SettingsError, match=r"binary\.toml cannot be read"):
         config.load(tmp_path / "binary.toml")
+
+
+CONFIGS = Path(config.__file__).parent / "configs"
+
+
+@pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.toml")), ids=lambda file: file.stem)
+def test_the_settings_that_come_along_can_be_used(file: Path) -> None:
+    how = config.load(file)
+    if how.soft_labels:
+        assert how.distillation > 0
+        assert len(SoftLabels.load(CONFIGS / how.soft_labels).digests) > 20_000
