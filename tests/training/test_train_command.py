@@ -92,6 +92,7 @@ def test_it_fits_calibrates_and_leaves_a_model_beside_the_shipped_ones(
     assert "50% of the targets by teacher" in capsys.readouterr().err
     history = (tmp_path / "models" / "mine" / "history.csv").read_text().splitlines()
     assert len(history) == 3
+    assert "Training curves" in (tmp_path / "models" / "mine" / "report.html").read_text()
     assert list((tmp_path / "run" / "tensorboard").iterdir())
     seen = normalize(faces.images[:5])
     before = model.logits(seen, ["ferplus"])["ferplus"]

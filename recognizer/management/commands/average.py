@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from recognizer.management import model_reports
 from recognizer.management.dataset.options import add_source_options, read_source
 from recognizer.services import model_store
 from recognizer.training import averaging, release
@@ -40,7 +41,8 @@ class Command(BaseCommand):
             classifier = release.release(card, held_out, folder, self.report)
         except ValueError as error:
             raise CommandError(str(error)) from error
-        self.report(f"{classifier.name} is in {folder}.")
+        report = model_reports.write(classifier, held_out)
+        self.report(f"{classifier.name} is in {folder}; how it does is in {report}.")
 
     def report(self, line: str) -> None:
         self.stderr.write(line)

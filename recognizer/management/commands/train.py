@@ -1,6 +1,7 @@
 """Fit, calibrate and export a model from a data set of faces."""
 
 import os
+import shutil
 from argparse import ArgumentParser
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from recognizer.management import model_reports
 from recognizer.management.dataset.options import add_source_options, read_source
 from recognizer.services import model_store
 from recognizer.training.datasets.reading import training_and_held_out
@@ -79,8 +81,9 @@ class Command(BaseCommand):
         model = fitting.fit(aimed, held_out, how, run, self.report)
         card = export.draft(model, how, training, folder, self.report)
         classifier = release.release(card, held_out, folder, self.report)
-        (folder / "history.csv").write_bytes((run / "history.csv").read_bytes())
-        self.report(f"{classifier.name} is in {folder}.")
+        shutil.copyfile(run / model_reports.HISTORY, folder / model_reports.HISTORY)
+        report = model_reports.write(classifier, held_out)
+        self.report(f"{classifier.name} is in {folder}; how it does is in {report}.")
 
     def distilled(self, training: TrainingSet, how: "Fitting", beside: Path) -> TrainingSet:
         """The targets that the settings ask for: the votes', or also the teachers'."""

@@ -1,0 +1,23 @@
+"""The report that lies beside a model: how it does on what was held out of its training."""
+
+from pathlib import Path
+
+from recognizer.management import evaluation_pages, reports
+from recognizer.training import evaluation, reporting
+from recognizer.training.datasets.faces import Faces
+from recognizer.vision.classification import OnnxClassifier
+
+REPORT = "report.html"
+HISTORY = "history.csv"
+
+
+def write(classifier: OnnxClassifier, held_out: Faces, split: str = "PublicTest") -> Path:
+    """Write report.html into the model's folder, with the curves of history.csv if it is there."""
+    folder = classifier.weights.parent
+    answers = evaluation.answer(classifier, held_out)
+    found = reporting.evaluated(classifier.card, split, answers)
+    curves = folder / HISTORY
+    history = reporting.read_history(curves) if curves.exists() else []
+    page = evaluation_pages.evaluation(found, reporting.mistakes(answers, held_out), history)
+    reports.write(folder / REPORT, "reports/evaluation.html", page)
+    return folder / REPORT
