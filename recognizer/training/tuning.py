@@ -11,13 +11,11 @@ import math
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 import keras_tuner  # type: ignore[import-untyped]
-
-# KerasTuner does without it until it is to search.
-import sklearn.gaussian_process  # type: ignore[import-untyped]  # noqa: F401
 import tensorflow as tf
 from keras_tuner.engine import base_tuner  # type: ignore[import-untyped]
 from tqdm import tqdm
@@ -29,6 +27,10 @@ from recognizer.training.networks import changed, name_of, network_from
 from recognizer.training.preparation import TrainingSet
 from recognizer.training.settings import SettingsError
 from recognizer.training.trials import Heads, Scores, WholeNetwork
+
+# KerasTuner does without it until its Bayesian search begins.
+if find_spec("sklearn") is None:
+    raise ImportError("No module named 'sklearn'")
 
 Attempt = Callable[[Fitting, Path], Scores]
 
