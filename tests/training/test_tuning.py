@@ -94,14 +94,6 @@ def test_a_search_gives_all_its_trials_the_best_first(
     assert best.epochs == TINY.epochs
 
 
-@pytest.mark.slow
-def test_what_a_trial_learned_guides_the_next(tmp_path: Path) -> None:
-    trials = tuning.tune(replace(SEARCH, trials=12), Valley(), tmp_path, quiet)
-    by_chance = [trial.accuracy for trial in trials if trial.number <= 4]
-    guided = [trial.accuracy for trial in trials if trial.number > 8]
-    assert np.mean(guided) > np.mean(by_chance)
-
-
 def test_a_search_goes_on_after_its_last_trial(tmp_path: Path) -> None:
     short, valley = replace(SEARCH, trials=2), Valley(killed_at=2)
     with pytest.raises(KeyboardInterrupt):
