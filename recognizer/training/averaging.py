@@ -71,15 +71,24 @@ def average(members: Sequence[Path], path: Path, *, mirror: bool = True) -> None
     onnx.save(model, path)
 
 
-def draft(members: Sequence[OnnxClassifier], folder: Path, *, mirror: bool = True) -> ModelCard:
+def draft(
+    members: Sequence[OnnxClassifier], folder: Path, name: str, *, mirror: bool = True
+) -> ModelCard:
     """Write `folder`/model.onnx, the average of the members; its card, not calibrated yet.
 
     Raises:
         ValueError: see `average`.
     """
-    average([member.weights for member in members], folder / "model.onnx", mirror=mirror)
     cards = [member.card for member in members]
-    heads = {name: Head(head.labels, 1.0) for card in cards for name, head in card.heads.items()}
+    heads: dict[str, Head] = {}
+    for card in cards:
+        for name, head in card.heads.items():
+            if heads.setdefault(name, Head(head.labels, 1.0)).labels != head.labels:
+                raise ValueError(
+                    f"{card.name} has the labels of its head {name} in another order than "
+                    f"{cards[0].name}; only like heads can be averaged."
+                )
+    average([member.weights for member in members], folder / "model.onnx", mirror=mirror)
     thresholds = [card.uncertainty.not_a_face for card in cards if NOT_A_FACE_HEAD in card.heads]
     rule = UncertaintyRule(
         "confidence",
@@ -89,7 +98,7 @@ def draft(members: Sequence[OnnxClassifier], folder: Path, *, mirror: bool = Tru
     )
     names = " and ".join(f"{card.name} {card.version}" for card in cards)
     return ModelCard(
-        name=folder.name,
+        name=name,
         version=f"{datetime.now(UTC):%Y.%m}",
         architecture=f"average of {names}" + (", each face and its mirror image" if mirror else ""),
         parameters=sum(card.parameters for card in cards),

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from recognizer.training import bootstrap, metrics
 from recognizer.training.datasets.faces import FER2013_LABELS, NOT_A_FACE, Faces, majority
 from recognizer.training.metrics import Floats, Labels
+from recognizer.training.preparation import image_digests
 from recognizer.vision.cards import AMBIGUITY_HEAD, MAIN_HEAD, NOT_A_FACE_HEAD, ModelCard
 from recognizer.vision.classification import OnnxClassifier, calibrate
 from recognizer.vision.emotions import EMOTIONS
@@ -171,9 +172,13 @@ def face_times(classifiers: Sequence[OnnxClassifier], faces: Faces, rounds: int 
 
 
 def even_and_odd(faces: Faces) -> tuple[Faces, Faces]:
-    """Split one split's rows by their place in it: even ones to fit on, odd ones to report."""
+    """Split one split's rows by their place in it: even ones to fit on, odd ones to report.
+
+    Odd rows whose picture is an even row's, too, are left out.
+    """
     even = np.arange(len(faces)) % 2 == 0
-    return faces.where(even), faces.where(~even)
+    digests = image_digests(faces.images)
+    return faces.where(even), faces.where(~even & ~np.isin(digests, digests[even]))
 
 
 def _check_size(classifier: OnnxClassifier, faces: Faces) -> None:

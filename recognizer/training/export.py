@@ -33,6 +33,8 @@ def draft(
     how: Fitting,
     training: TrainingSet,
     folder: Path,
+    name: str,
+    source: str,
     report: Callable[[str], None],
 ) -> ModelCard:
     """Write `folder`/model.onnx of a fitted model; its card, not calibrated yet.
@@ -41,7 +43,9 @@ def draft(
         model: fitted, as `fitting.fit` returns it.
         how: its settings, for the card.
         training: what it learned from; the non-face head is fitted to it.
-        folder: of the model version; its name becomes the model's.
+        folder: where to write.
+        name: the model's.
+        source: the data set, in words, for the card.
         report: called with a line per step.
     """
     plain = in_float32(model, how.network)
@@ -56,13 +60,13 @@ def draft(
         metrics["no_face_out_of_fold"] = _plain(found)
     write_onnx(plain, folder / "model.onnx")
     return ModelCard(
-        name=folder.name,
+        name=name,
         version=f"{datetime.now(UTC):%Y.%m}",
         architecture=name_of(how.network),
         parameters=int(plain.count_params()),
         macs=count_macs(plain),
         weights=Weights("model.onnx", file_hash(folder / "model.onnx")),
-        preprocessing=Preprocessing(),
+        preprocessing=Preprocessing(size=training.images.shape[1]),
         heads={name: Head(labels, 1.0) for name, labels in LABELS.items() if name in plain.output},
         uncertainty=UncertaintyRule(
             "confidence",
@@ -71,16 +75,17 @@ def draft(
             not_a_face=found.threshold if found else 1.0,
         ),
         metrics=metrics,
-        data=_data(training),
+        data=_data(training, source),
         training=json.loads(json.dumps(asdict(how))),
         notes=NOTES,
     )
 
 
-def _data(training: TrainingSet) -> dict[str, Any]:
+def _data(training: TrainingSet, source: str) -> dict[str, Any]:
     return {
-        "training": "FER-2013 Training with FER+ votes",
-        "validation": "FER-2013 PublicTest with FER+ votes",
+        "source": source,
+        "training": "its Training rows",
+        "validation": "its PublicTest rows",
         "images": len(training),
         "left_out": training.left_out,
         "targets": "shares of the votes for the eight emotions, single votes dropped",

@@ -4,6 +4,7 @@ Importing this module imports TensorFlow. Set the thread counts before: see `set
 """
 
 import csv
+import hashlib
 import json
 import math
 import os
@@ -109,16 +110,22 @@ def fit(
         The model with its averaged weights: the last ones, or with `patience` the best ones.
 
     Raises:
-        ValueError: the run folder belongs to other settings.
+        ValueError: the run folder belongs to other settings or other data, there are fewer
+            images than a batch takes, or the loss is no number any more.
     """
     how = with_best_precision(how)
-    _claim_run_folder(run, how)
+    steps = len(training) // how.batch
+    if not steps:
+        raise ValueError(
+            f"A step takes {how.batch} images, and there are {len(training)} to learn from. Give "
+            "more images, or a smaller `batch` in the settings."
+        )
+    _claim_run_folder(run, how, fingerprint(training, validation))
     keras.utils.set_random_seed(how.seed)
     keras.mixed_precision.set_global_policy(how.mixed_precision)
-    model = how.network.build()
+    model = how.network.build(training.images.shape[1])
     averaged = [tf.Variable(weight, trainable=False) for weight in model.weights]
     weights = sampling_weights(training, how.balance)
-    steps = len(training) // how.batch
     optimizer = _optimizer(how, steps)
     optimizer.build(model.trainable_variables)
     progress = _Progress()
@@ -129,7 +136,9 @@ def fit(
     if manager.latest_checkpoint:
         saved.restore(manager.latest_checkpoint).assert_consumed()
         report(f"Going on after epoch {progress.epoch} of {how.all_epochs}.")
-    step = _training_step(model, optimizer, averaged, how, training.ferplus.mean(axis=0))
+    # As frequent as they are seen, which is not as frequent as they are.
+    prior = np.average(training.ferplus, axis=0, weights=weights)
+    step = _training_step(model, optimizer, averaged, how, prior)
     logs = tf.summary.create_file_writer(str(run / "tensorboard"))
     best = run / "best.weights.h5"
     while progress.epoch < how.all_epochs and not progress.stale(how.patience):
@@ -139,12 +148,17 @@ def fit(
         bar = tqdm(
             batches, f"epoch {progress.epoch + 1}", steps, leave=False, disable=None, unit="step"
         )
-        losses = [step(*batch) for batch in bar]
+        loss = float(np.mean([float(step(*batch)) for batch in bar]))
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"The loss is no number any more in epoch {progress.epoch + 1}: the learning rate "
+                f"of {how.learning_rate:g} is too high for this network or this data."
+            )
         scores = _validate(model, averaged, validation, best if how.patience else None, progress)
         manager.save()
         line = {
             "epoch": progress.epoch,
-            "loss": float(np.mean([float(loss) for loss in losses])),
+            "loss": loss,
             **scores,
             "seconds": time.monotonic() - started,
         }
@@ -187,6 +201,13 @@ class _Progress:
         return bool(patience) and self.epoch - int(self._best_epoch) >= patience
 
 
+def effort(run: Path) -> dict[str, float]:
+    """What a run has cost: its finished epochs, and the minutes they took."""
+    with (run / "history.csv").open(encoding="utf-8", newline="") as file:
+        seconds = [float(line["seconds"]) for line in csv.DictReader(file)]
+    return {"epochs_done": len(seconds), "minutes": round(sum(seconds) / 60, 1)}
+
+
 def set_threads(threads: int) -> None:
     """Tell TensorFlow how many cores it may use; must come before its first operation."""
     tf.config.threading.set_intra_op_parallelism_threads(threads)
@@ -217,9 +238,26 @@ def logits(model: keras.Model, images: NDArray[np.uint8]) -> dict[str, NDArray[n
     return {head: np.concatenate([part[head].numpy() for part in parts]) for head in HEAD_WIDTHS}
 
 
-def _claim_run_folder(run: Path, how: Fitting) -> None:
+def fingerprint(training: TrainingSet, validation: Faces) -> str:
+    """SHA-256, in hex, of everything that is learned from and watched."""
+    digest = hashlib.sha256()
+    for array in (
+        training.images,
+        training.ferplus,
+        training.fer2013,
+        training.ambiguous,
+        validation.images,
+        validation.votes,
+        validation.labels,
+    ):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _claim_run_folder(run: Path, how: Fitting, data: str) -> None:
     config = run / "config.json"
-    wanted = json.loads(json.dumps(asdict(how) | {"architecture": name_of(how.network)}))
+    more = {"architecture": name_of(how.network), "data": data}
+    wanted = json.loads(json.dumps(asdict(how) | more))
     if not config.exists():
         run.mkdir(parents=True, exist_ok=True)
         config.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
@@ -229,7 +267,7 @@ def _claim_run_folder(run: Path, how: Fitting) -> None:
         differing = [name for name in wanted if found.get(name) != wanted[name]]
         raise ValueError(
             f"The run folder {run} was begun with other settings ({', '.join(differing)} differ). "
-            "Use the same settings to go on, or another folder to begin anew."
+            "Use the same settings and data to go on, or another folder (--run) to begin anew."
         )
 
 

@@ -116,7 +116,8 @@ def distilled(
 
     Args:
         training: the rows.
-        teacher: (N, 8) "ferplus" and (N, 7) "fer2013" probabilities of the same rows.
+        teacher: (N, 8) "ferplus" and (N, 7) "fer2013" probabilities of the same rows; NaN
+            where the teacher has nothing to say.
         share: how much of the target is the teacher's, 0-1.
     """
     return replace(
@@ -133,4 +134,6 @@ def _mixed(
     # Where the data set says nothing, the teacher does.
     unknown = own.sum(axis=1) == 0
     mixed[unknown] = taught[unknown]
+    untaught = np.isnan(taught).any(axis=1)
+    mixed[untaught] = own[untaught]
     return mixed

@@ -24,6 +24,8 @@ from recognizer.vision.preprocessing import Preprocessing, normalize
 
 # So many scenes decide the framing; more would only take longer.
 SCENES = 600
+# Of fewer, the best crop is a matter of luck.
+FEWEST_SCENES = 30
 
 LABELS: Final = {
     MAIN_HEAD: EMOTIONS,
@@ -54,9 +56,6 @@ def release(
         folder: holds the weights; card.json is written there.
         report: called with a line per step.
         detector: whose boxes the crops will come from; MTCNN, if not given.
-
-    Raises:
-        ValueError: the detector finds no face in the held-out images.
     """
     even, odd = evaluation.even_and_odd(held_out)
     card = with_affect(card)
@@ -72,9 +71,17 @@ def release(
 
     images, labels = _agreed(even)
     found = framing.scenes(images[:SCENES], labels[:SCENES], detector or MTCNN())
-    swept = framing.sweep(found, classify)
-    preprocessing = framing.smoothed_best(swept)
-    report(f"Framing on {len(found)} scenes: {preprocessing}; of all, {swept[0]} did best.")
+    swept: list[tuple[float, Preprocessing]] = []
+    preprocessing = card.preprocessing
+    if len(found) < FEWEST_SCENES:
+        report(
+            f"The detector finds a face in {len(found)} of {len(images[:SCENES])} held-out "
+            f"images; too few to fit the crop to, so it stays at {preprocessing}."
+        )
+    else:
+        swept = framing.sweep(found, classify, preprocessing.size)
+        preprocessing = framing.smoothed_best(swept)
+        report(f"Framing on {len(found)} scenes: {preprocessing}; of all, {swept[0]} did best.")
     choices = _choices(classifier, even)
     report(f"Uncertain rule: {choices[0]}")
     rule = calibration.fit_rule(choices[0], classify, images, labels, preprocessing.margin)

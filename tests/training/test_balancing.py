@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +204,10 @@ def test_rows_go_where_their_votes_say(pair: tuple[Path, Path], tmp_path: Path) 
         "validation/sad/row-00004.png",
         "test/fear/row-00005.png",
     }
-    assert said[-1] == "2 held-out rows were written as they are; 1 have no emotion."
+    assert said[-1] == (
+        "2 held-out rows were written as they are. Left out: 1 rows without an emotion, 0 Training "
+        "rows that are identical to a held-out one."
+    )
 
 
 def test_rows_go_where_their_own_label_says(pair: tuple[Path, Path], tmp_path: Path) -> None:
@@ -233,3 +237,13 @@ def test_a_folder_in_use_is_refused(root: Path, tmp_path: Path) -> None:
         balance_folder(root, tmp_path, Balance(per_class=1), ignore)
     with pytest.raises(DatasetError, match="outside"):
         balance_folder(root, root / "out", Balance(per_class=1), ignore)
+
+
+def test_pictures_that_are_held_out_too_are_not_copied(root: Path, tmp_path: Path) -> None:
+    held_out = next((root / "test").glob("*/*"))
+    leak = root / "train" / held_out.parent.name / f"leak{held_out.suffix}"
+    shutil.copyfile(held_out, leak)
+    lines: list[str] = []
+    balance_folder(root, tmp_path / "out", Balance(per_class=20), lines.append)
+    assert not list((tmp_path / "out" / "train").rglob("leak*"))
+    assert any("1 files to learn from" in line for line in lines)

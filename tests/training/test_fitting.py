@@ -78,13 +78,37 @@ def test_a_run_folder_of_other_settings_is_refused(
         fit(training, held_out, replace(TINY, epochs=1, seed=2), tmp_path, quiet)
 
 
+def test_a_run_folder_of_other_data_is_refused(
+    training: TrainingSet, held_out: Faces, tmp_path: Path
+) -> None:
+    fit(training, held_out, replace(TINY, epochs=1), tmp_path, quiet)
+    images = training.images.copy()
+    images[0, 0, 0] ^= 1
+    with pytest.raises(ValueError, match=r"other settings \(data differ"):
+        fit(replace(training, images=images), held_out, replace(TINY, epochs=1), tmp_path, quiet)
+
+
+def test_fewer_images_than_a_step_takes_are_refused(
+    training: TrainingSet, held_out: Faces, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="a smaller `batch`"):
+        fit(training, held_out, replace(TINY, batch=1000), tmp_path, quiet)
+
+
+def test_a_loss_that_is_no_number_stops_the_run(
+    training: TrainingSet, held_out: Faces, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="The loss is no number any more in epoch"):
+        fit(training, held_out, replace(TINY, epochs=3, learning_rate=1e30), tmp_path, quiet)
+
+
 def test_a_released_model_answers_as_the_fitted_one(
     training: TrainingSet, held_out: Faces, tmp_path: Path
 ) -> None:
     how = replace(TINY, epochs=3)
     model = fit(training, held_out, how, tmp_path / "run", quiet)
     folder = tmp_path / "tiny"
-    card = export.draft(model, how, training, folder, quiet)
+    card = export.draft(model, how, training, folder, "tiny", "drawn faces", quiet)
     classifier = release.release(card, held_out, folder, quiet, Whole())
     card = classifier.card
     assert card.name == "tiny"

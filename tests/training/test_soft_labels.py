@@ -38,10 +38,19 @@ def test_a_face_and_its_mirror_image_are_taught_alike(
     np.testing.assert_allclose(one, other, atol=1e-5)
 
 
-def test_images_that_no_teacher_saw_are_counted(teacher: OnnxClassifier, faces: Faces) -> None:
+def test_images_that_no_teacher_saw_keep_their_votes(teacher: OnnxClassifier, faces: Faces) -> None:
+    training = prepare(faces.split("Training"), faces.split("PublicTest"))
+    half = len(training) // 2
+    taught = teach([teacher], training.images[:half]).of(training.images)
+    mixed = distilled(training, taught, 0.5)
+    np.testing.assert_array_equal(mixed.ferplus[half:], training.ferplus[half:])
+    assert not np.array_equal(mixed.ferplus[:half], training.ferplus[:half])
+
+
+def test_soft_labels_of_another_data_set_are_refused(teacher: OnnxClassifier, faces: Faces) -> None:
     labels = teach([teacher], faces.images[:50])
-    with pytest.raises(DatasetError, match=r"lack \d+ of 160 images"):
-        labels.of(faces.images)
+    with pytest.raises(DatasetError, match="none of these 5 images"):
+        labels.of(255 - faces.images[:5])
 
 
 def test_another_file_is_refused(tmp_path: Path) -> None:

@@ -44,10 +44,10 @@ def test_without_tensorflow_it_says_what_to_install(
 
 
 def test_class_folders_without_held_out_images_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "happy").mkdir()
-    cv2.imwrite(str(tmp_path / "happy/1.png"), draw_face("happy", np.random.default_rng(0)))
+    (tmp_path / "set/happy").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "set/happy/1.png"), draw_face("happy", np.random.default_rng(0)))
     with pytest.raises(CommandError, match="no PublicTest rows; it holds Training"):
-        call_command("train", str(tmp_path))
+        call_command("train", str(tmp_path / "set"))
 
 
 TINY = """
@@ -112,3 +112,12 @@ def test_an_unknown_setting_is_named(dataset: tuple[Path, Path], tmp_path: Path)
     (tmp_path / "wrong.toml").write_text("epoch = 3\n")
     with pytest.raises(CommandError, match=r"wrong\.toml: There is no setting epoch"):
         call_command("train", str(dataset[0]), "--config", str(tmp_path / "wrong.toml"))
+
+
+def test_places_that_cannot_be_written_to_are_named_before_the_data_is_read(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    for option in ("--run", "--output"):
+        with pytest.raises(CommandError, match="no folder that can be written to"):
+            call_command("train", "nowhere.csv", option, str(tmp_path / "file" / "run"))

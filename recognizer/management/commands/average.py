@@ -29,20 +29,23 @@ class Command(BaseCommand):
         parser.add_argument("--no-mirror", action="store_true", help="without mirror images")
 
     def handle(self, **options: Any) -> None:
-        name, output = options["name"], options["output"]
         try:
-            folder = output / name if output else model_store.new_folder(name, replace=True)
+            folder = model_store.place_for(options["name"], options["output"])
             members = [model_store.load(member) for member in options["member"]]
         except ValueError as error:
             raise CommandError(str(error), returncode=2) from error
         try:
             held_out = read_source(options, self.report).faces.split("PublicTest")
-            card = averaging.draft(members, folder, mirror=not options["no_mirror"])
-            classifier = release.release(card, held_out, folder, self.report)
+            mirror = not options["no_mirror"]
+            with model_store.being_made(folder) as partial:
+                card = averaging.draft(members, partial, options["name"], mirror=mirror)
+                classifier = release.release(card, held_out, partial, self.report)
+                model_reports.write(classifier, held_out)
         except ValueError as error:
             raise CommandError(str(error)) from error
-        report = model_reports.write(classifier, held_out)
-        self.report(f"{classifier.name} is in {folder}; how it does is in {report}.")
+        except OSError as error:
+            raise CommandError(f"{error.filename}: {error.strerror}.") from error
+        self.report(f"{classifier.name} is in {folder}, with {model_reports.REPORT} beside it.")
 
     def report(self, line: str) -> None:
         self.stderr.write(line)

@@ -13,6 +13,7 @@ from recognizer.training.datasets.faces import DatasetError
 from recognizer.training.datasets.reading import training_and_held_out
 from recognizer.training.preparation import prepare
 from recognizer.training.soft_labels import teach
+from recognizer.vision.classification import OnnxClassifier
 
 
 class Command(BaseCommand):
@@ -33,6 +34,7 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         try:
             teachers = [model_store.load(name) for name in options["teacher"]]
+            _check(teachers, options)
         except ValueError as error:
             raise CommandError(str(error), returncode=2) from error
         try:
@@ -42,5 +44,24 @@ class Command(BaseCommand):
             labels = teach(teachers, training.images, bar)
         except (DatasetError, ValueError) as error:
             raise CommandError(str(error)) from error
-        labels.save(options["output"])
+        try:
+            labels.save(options["output"])
+        except OSError as error:
+            message = f"{options['output']}: cannot be written ({error.strerror})."
+            raise CommandError(message) from error
         self.stderr.write(f"{len(labels.digests)} images by {', '.join(labels.teachers)}.")
+
+
+def _check(teachers: list[OnnxClassifier], options: dict[str, Any]) -> None:
+    """What would fail only at the end: another size, another ending, a folder that is not there."""
+    for teacher in teachers:
+        size = teacher.card.preprocessing.size
+        if size != options["size"]:
+            raise ValueError(
+                f"{teacher.name} takes faces of {size}x{size} pixels, and --size is "
+                f"{options['size']}."
+            )
+    if options["output"].suffix != ".npz":
+        raise ValueError(f"--output {options['output']}: the file's name must end in .npz.")
+    if not options["output"].absolute().parent.is_dir():
+        raise ValueError(f"--output {options['output']}: its folder is not there.")

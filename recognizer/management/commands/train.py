@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
@@ -54,13 +55,17 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         try:
             self.train(options)
-        except ValueError as error:
+        except (ValueError, RuntimeError) as error:
             raise CommandError(str(error)) from error
+        except OSError as error:
+            raise CommandError(f"{error.filename}: {error.strerror}.") from error
 
     def train(self, options: dict[str, Any]) -> None:
-        name, output = options["name"], options["output"]
-        folder = output / name if output else model_store.new_folder(name, replace=True)
-        learned, held_out = training_and_held_out(read_source(options, self.report))
+        folder = model_store.place_for(options["name"], options["output"])
+        run = options["run"] or Path("runs") / options["name"]
+        _check_place(run)  # Before hours of work, not after them.
+        reading = read_source(options, self.report)
+        learned, held_out = training_and_held_out(reading)
         training = prepare(learned, held_out)
         self.report(f"{len(training)} images to learn from; left out: {training.left_out}.")
         # TensorFlow takes seconds to import, so only once the data set has proved good.
@@ -73,17 +78,21 @@ class Command(BaseCommand):
                 "`.venv/bin/python -m pip install -r requirements.txt` and try again."
             ) from error
 
-        how = _changed(config.load(options["config"]), options)
-        fitting.set_threads(options["threads"])
+        how = config.load(options["config"])
+        wanted = {name: options[name] for name in ("epochs", "seed") if options[name] is not None}
+        how = config.from_plain(config.to_plain(how) | wanted)
+        fitting.set_threads(max(1, options["threads"]))
         how = fitting.with_best_precision(how)
         aimed = self.distilled(training, how, options["config"].parent)
-        run = options["run"] or Path("runs") / name
         model = fitting.fit(aimed, held_out, how, run, self.report)
-        card = export.draft(model, how, training, folder, self.report)
-        classifier = release.release(card, held_out, folder, self.report)
-        shutil.copyfile(run / model_reports.HISTORY, folder / model_reports.HISTORY)
-        report = model_reports.write(classifier, held_out)
-        self.report(f"{classifier.name} is in {folder}; how it does is in {report}.")
+        name, source = options["name"], f"{options['source'].name} ({reading.layout})"
+        with model_store.being_made(folder) as partial:
+            card = export.draft(model, how, training, partial, name, source, self.report)
+            card = replace(card, training={**card.training, **fitting.effort(run)})
+            classifier = release.release(card, held_out, partial, self.report)
+            shutil.copyfile(run / model_reports.HISTORY, partial / model_reports.HISTORY)
+            model_reports.write(classifier, held_out)
+        self.report(f"{classifier.name} is in {folder}, with {model_reports.REPORT} beside it.")
 
     def distilled(self, training: TrainingSet, how: "Fitting", beside: Path) -> TrainingSet:
         """The targets that the settings ask for: the votes', or also the teachers'."""
@@ -91,13 +100,18 @@ class Command(BaseCommand):
             return training
         labels = SoftLabels.load(beside / how.soft_labels)
         self.report(f"{how.distillation:.0%} of the targets by {', '.join(labels.teachers)}.")
-        return distilled(training, labels.of(training.images), how.distillation)
+        taught = labels.of(training.images)
+        untaught = int(np.isnan(taught["ferplus"]).any(axis=1).sum())
+        if untaught:
+            self.report(f"{untaught} of {len(training)} images no teacher has seen: votes only.")
+        return distilled(training, taught, how.distillation)
 
     def report(self, line: str) -> None:
         self.stderr.write(line)
         self.stderr.flush()
 
 
-def _changed(how: "Fitting", options: dict[str, Any]) -> "Fitting":
-    wanted = {name: options[name] for name in ("epochs", "seed") if options[name] is not None}
-    return replace(how, **wanted)
+def _check_place(run: Path) -> None:
+    there = next(path for path in (run.absolute(), *run.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise ValueError(f"--run {run}: {there} is no folder that can be written to.")

@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 
 from recognizer.training.augmentation import Augmentation, augment
 from recognizer.training.datasets import fer2013
-from recognizer.training.datasets.class_folders import read_picture, walk
+from recognizer.training.datasets.class_folders import file_digest, read_picture, walk
 from recognizer.training.datasets.faces import FER2013_LABELS, DatasetError, Faces, majority
 from recognizer.training.datasets.inspection import SIDE, Source
 from recognizer.training.datasets.progress import bar
 from recognizer.training.framing import bordered
+from recognizer.training.preparation import image_digests
 from recognizer.vision.detection import MTCNN, Detector
 from recognizer.vision.emotions import EMOTIONS
 from recognizer.vision.preprocessing import Preprocessing, crop_face
@@ -112,10 +113,14 @@ def balance_folder(root: Path, output: Path, how: Balance, report: Callable[[str
         raise DatasetError(f"{output} lies in {root}; give a folder outside of it.")
     _claim(output)
     classes: dict[Path, list[Original]] = {}
-    held_out = []
+    held_out = [one for one in pictures if not one.training]
+    known = {file_digest(one.path) for one in held_out}
+    leaking = 0
     for one in pictures:
         if not one.training:
-            held_out.append(one)
+            continue
+        if known and file_digest(one.path) in known:
+            leaking += 1
             continue
         folder = output / one.split / one.label
         classes.setdefault(folder, []).append(Original(one.name, one.path.stem, one.path))
@@ -126,7 +131,10 @@ def balance_folder(root: Path, output: Path, how: Balance, report: Callable[[str
         shutil.copyfile(one.path, copy)
     _fill_all(classes, output, how, report)
     if held_out:
-        report(f"{len(held_out)} held-out files were copied as they are.")
+        report(
+            f"{len(held_out)} held-out files were copied as they are; {leaking} files to learn "
+            "from that are identical to one of them were left out."
+        )
 
 
 def balance_fer2013(
@@ -148,6 +156,9 @@ def balance_fer2013(
     """
     _claim(output)
     faces = fer2013.read(pixels, ferplus)
+    # A varied copy of a held-out picture could not be told from others any more.
+    digests, training = image_digests(faces.images), faces.splits == "Training"
+    leaking = training & np.isin(digests, digests[~training])
     labels = faces.labels
     names: tuple[str, ...] = FER2013_LABELS
     if not own_labels:
@@ -156,6 +167,8 @@ def balance_fer2013(
     classes: dict[Path, list[Original]] = {}
     left_out = held_out = 0
     for row, (label, split) in enumerate(zip(labels.tolist(), faces.splits.tolist(), strict=True)):
+        if leaking[row]:
+            continue
         if not 0 <= label < len(names):
             left_out += 1
             continue
@@ -170,7 +183,10 @@ def balance_fer2013(
             _write(folder / f"{stem}.png", faces.images[row])
     _require_training(classes, pixels)
     _fill_all(classes, output, how, report)
-    report(f"{held_out} held-out rows were written as they are; {left_out} have no emotion.")
+    report(
+        f"{held_out} held-out rows were written as they are. Left out: {left_out} rows without an "
+        f"emotion, {int(leaking.sum())} Training rows that are identical to a held-out one."
+    )
 
 
 def _split_folders(faces: Faces) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Pictures in folders that name their classes, as they lie: before anything is made of them."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -66,6 +67,12 @@ def walk(root: Path) -> list[Picture]:
             "and test/<class>/*."
         )
     return pictures
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of the file's bytes, in hex: what two files have in common that are copies."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_picture(path: Path) -> NDArray[np.uint8] | str:
