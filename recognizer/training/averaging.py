@@ -15,7 +15,7 @@ from onnx import TensorProto, compose, helper, numpy_helper
 
 from recognizer.training.calibration import CLOSE_CALL_MARGIN
 from recognizer.training.release import NOTES, file_hash
-from recognizer.vision.cards import NOT_A_FACE_HEAD, Head, ModelCard, UncertaintyRule, Weights
+from recognizer.vision.cards import Head, ModelCard, UncertaintyRule, Weights
 from recognizer.vision.classification import OnnxClassifier
 
 OPSET_OF_EVEN_SPLITS = 18
@@ -89,13 +89,6 @@ def draft(
                     f"{cards[0].name}; only like heads can be averaged."
                 )
     average([member.weights for member in members], folder / "model.onnx", mirror=mirror)
-    thresholds = [card.uncertainty.not_a_face for card in cards if NOT_A_FACE_HEAD in card.heads]
-    rule = UncertaintyRule(
-        "confidence",
-        1.0,
-        CLOSE_CALL_MARGIN,
-        not_a_face=float(np.mean(thresholds)) if thresholds else 1.0,
-    )
     names = " and ".join(f"{card.name} {card.version}" for card in cards)
     return ModelCard(
         name=name,
@@ -106,7 +99,7 @@ def draft(
         weights=Weights("model.onnx", file_hash(folder / "model.onnx")),
         preprocessing=cards[0].preprocessing,
         heads=heads,
-        uncertainty=rule,
+        uncertainty=UncertaintyRule("confidence", 1.0, CLOSE_CALL_MARGIN),
         data=cards[0].data,
         training={card.name: card.training for card in cards},
         notes=NOTES,

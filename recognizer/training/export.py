@@ -19,7 +19,7 @@ from recognizer.training.fitting import Fitting
 from recognizer.training.networks import FEATURES, Network, count_macs, name_of, without_weights
 from recognizer.training.non_faces import Features, LinearHead, NonFaceHead, fit_non_face_head
 from recognizer.training.preparation import TrainingSet
-from recognizer.training.release import LABELS, NOTES, file_hash
+from recognizer.training.release import LABELS, NOTES, OUT_OF_FOLD, file_hash
 from recognizer.vision.cards import NOT_A_FACE_HEAD, Head, ModelCard, UncertaintyRule, Weights
 from recognizer.vision.emotions import EMOTIONS
 from recognizer.vision.preprocessing import Preprocessing, normalize
@@ -57,7 +57,7 @@ def draft(
             f"of backgrounds, {found.false_alarms:.1%} of faces, out of fold."
         )
         plain = with_head(plain, NOT_A_FACE_HEAD, found.head)
-        metrics["no_face_out_of_fold"] = _plain(found)
+        metrics[OUT_OF_FOLD] = _plain(found)
     write_onnx(plain, folder / "model.onnx")
     return ModelCard(
         name=name,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from recognizer.training import calibration, evaluation, framing
 from recognizer.training.affect import with_affect
 from recognizer.training.datasets.faces import FER2013_LABELS, NOT_A_FACE, Faces, majority
+from recognizer.training.non_faces import FALSE_ALARMS
 from recognizer.vision.cards import AMBIGUITY_HEAD, MAIN_HEAD, NOT_A_FACE_HEAD, Head, ModelCard
 from recognizer.vision.classification import OnnxClassifier
 from recognizer.vision.detection import MTCNN, Detector
@@ -26,6 +27,7 @@ from recognizer.vision.preprocessing import Preprocessing, normalize
 SCENES = 600
 # Of fewer, the best crop is a matter of luck.
 FEWEST_SCENES = 30
+OUT_OF_FOLD: Final = "no_face_out_of_fold"
 
 LABELS: Final = {
     MAIN_HEAD: EMOTIONS,
@@ -85,7 +87,7 @@ def release(
     choices = _choices(classifier, even)
     report(f"Uncertain rule: {choices[0]}")
     rule = calibration.fit_rule(choices[0], classify, images, labels, preprocessing.margin)
-    rule = replace(rule, not_a_face=card.uncertainty.not_a_face)
+    rule = replace(rule, not_a_face=_not_a_face(classifier, images))
     card = replace(card, preprocessing=preprocessing, uncertainty=rule)
     card.save(folder / "card.json")
     measured = {
@@ -150,6 +152,19 @@ def _bias(
     return calibration.adjust_for_rare(logits, labels, counts / counts.sum())
 
 
+def _not_a_face(classifier: OnnxClassifier, faces: NDArray[np.uint8]) -> float:
+    """The probability above which there is no face: the card's, where it was fitted out of fold.
+
+    Else, as for an average of models, what one in a hundred of the given faces exceeds.
+    """
+    card = classifier.card
+    if NOT_A_FACE_HEAD not in card.heads or OUT_OF_FOLD in card.metrics:
+        return card.uncertainty.not_a_face
+    answers = classifier.answers(normalize(faces)).not_a_face
+    assert answers is not None  # The head is there.
+    return round(float(np.quantile(answers, 1 - FALSE_ALARMS)), 4)
+
+
 def _choices(classifier: OnnxClassifier, even: Faces) -> list[calibration.Choice]:
     asked, labels, disputed = _asked(even)
     return calibration.choose_score(classifier.answers(normalize(asked.images)), labels, disputed)
@@ -163,6 +178,25 @@ def _measured(classifier: OnnxClassifier, held_out: Faces, odd: Faces) -> dict[s
     return {
         **{name: evaluation.scores(said) for name, said in answers.items()},
         "intervals_95": {name: evaluation.intervals(said) for name, said in answers.items()},
+        "no_face_on_odd_rows": _no_face(classifier, odd),
+    }
+
+
+def _no_face(classifier: OnnxClassifier, faces: Faces) -> dict[str, Any] | None:
+    """How often the non-face rule speaks, on faces and on rows that FER+ marks as none."""
+    if NOT_A_FACE_HEAD not in classifier.card.heads:
+        return None
+    answers = classifier.answers(normalize(faces.images)).not_a_face
+    assert answers is not None  # The head is there.
+    called = answers > classifier.card.uncertainty.not_a_face
+    labels = majority(faces.votes)
+    marked = ~faces.named | (faces.votes[:, NOT_A_FACE] >= 6)
+    agreed = (labels >= 0) & (labels < len(EMOTIONS)) & ~marked
+    return {
+        "faces": int(agreed.sum()),
+        "faces_called_none": float(called[agreed].mean()) if agreed.any() else None,
+        "marked_rows": int(marked.sum()),
+        "marked_rows_found": float(called[marked].mean()) if marked.any() else None,
     }
 
 

@@ -1,6 +1,6 @@
 """Models side by side as text: for a terminal, for a model card, and as JSON types."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recognizer.training.reporting import Compared, Evaluated, Protocol
@@ -22,6 +22,7 @@ def rows(models: Sequence[Compared]) -> list[Row]:
     table.append(("parameters", [f"{one.card.parameters:,}" for one in evaluated]))
     table.append(("MACs a face", [f"{one.card.macs:,}" for one in evaluated]))
     table.append(("ms a face, one core", [_milliseconds(one) for one in models]))
+    table.append(("training time", [_effort(one.card.training) for one in evaluated]))
     return table
 
 
@@ -101,6 +102,14 @@ def _difference(one: Compared) -> str:
     value, (low, high) = one.difference
     shown = f"{100 * value:+.2f} points ({100 * low:+.2f} to {100 * high:+.2f})"
     return shown.replace("-", "−")
+
+
+def _effort(training: Mapping[str, Any]) -> str:
+    """What the card says about the time its training took; it may say anything, or nothing."""
+    minutes, epochs = training.get("minutes"), training.get("epochs_done")
+    if not isinstance(minutes, int | float) or not isinstance(epochs, int):
+        return "–"
+    return f"{minutes:.0f} min, {epochs} epochs"
 
 
 def _milliseconds(one: Compared) -> str:

@@ -182,7 +182,10 @@ class ModelCard:
     def save(self, path: Path) -> None:
         """Write the card as indented UTF-8 JSON."""
         text = json.dumps(self.as_dict(), indent=2, ensure_ascii=False)
-        path.write_text(text + "\n", encoding="utf-8")
+        # Whoever reads it meanwhile sees the whole old card or the whole new one.
+        draft = path.with_name(f".{path.name}.draft")
+        draft.write_text(text + "\n", encoding="utf-8")
+        draft.replace(path)
 
 
 class _Fields:
