@@ -4,7 +4,6 @@ import shutil
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -98,7 +97,8 @@ class Heads:
             epochs=self._epochs,
             verbose=0,
         )
-        answers = model.predict(self._validation_features, batch_size=1024, verbose=0)
+        answers = model(self._validation_features, training=False)
+        answers = {head: answer.numpy() for head, answer in answers.items()}
         return _measure(answers, self._validation, started)
 
 
@@ -132,7 +132,7 @@ def _optimizer(how: Fitting, steps: int) -> keras.optimizers.Optimizer:
     return optimizer
 
 
-def _measure(answers: Any, validation: Faces, started: float) -> Scores:
+def _measure(answers: dict[str, NDArray[np.float32]], validation: Faces, started: float) -> Scores:
     labels = majority(validation.votes)
     agreed = (labels >= 0) & (labels < HEAD_WIDTHS["ferplus"])
     labelled = validation.labels >= 0

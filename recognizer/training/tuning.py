@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
@@ -180,7 +181,9 @@ def tune(
     """
     _claim_run_folder(run, search)
     # What KerasTuner prints on its own belongs to nobody's results.
-    with redirect_stdout(io.StringIO()):
+    with redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        # A failed trial's NaN, and a process that is fitted to too few trials yet.
+        warnings.filterwarnings("ignore", module="keras_tuner|sklearn")
         tuner = _Tuner(search, attempt, run, report)
         tuner.save()
         try:
