@@ -85,7 +85,7 @@ def test_an_output_that_cannot_be_is_refused_at_once(tmp_path: Path) -> None:
 def test_it_runs_without_tensorflow_and_prints_nothing_on_stdout(tmp_path: Path) -> None:
     source = folders(tmp_path / "faces")
     output = tmp_path / "report.html"
-    for name in ("tensorflow", "keras", "tqdm"):
+    for name in ("tensorflow", "keras"):
         (tmp_path / f"{name}.py").write_text(f"raise ImportError('No module named {name}')\n")
     done = subprocess.run(
         [sys.executable, "manage.py", "dataset", "explore", source, "--output", output],

@@ -59,9 +59,10 @@ def test_a_wrong_number_is_refused(tmp_path: Path) -> None:
         dataset_pack("missing.csv", "--output", tmp_path / "packed", "--shards", 0)
 
 
-def test_votes_that_are_not_given_are_asked_for(dataset: tuple[Path, Path], tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match="--ferplus"):
-        dataset_pack(dataset[0], "--output", tmp_path / "packed")
+def test_without_votes_a_rows_own_label_counts(dataset: tuple[Path, Path], tmp_path: Path) -> None:
+    dataset_pack(dataset[0], "--output", tmp_path / "packed")
+    faces = read_packed(tmp_path / "packed")
+    assert (faces.votes.max(axis=1) == 10).all()
 
 
 def test_it_runs_without_tensorflow(dataset: tuple[Path, Path], tmp_path: Path) -> None:
