@@ -50,7 +50,9 @@ SHARE_BELOW_1: Final = Limits(high=1, below=True)
 AT_LEAST_1: Final = Limits(low=1)
 # A word means the same in every class. A number that is not named here: 0 or more.
 LIMITS: Final[Mapping[str, Limits]] = {
-    **dict.fromkeys(("epochs", "batch", "widths", "squeeze", "stem", "dense"), AT_LEAST_1),
+    **dict.fromkeys(
+        ("epochs", "batch", "widths", "blocks", "squeeze", "stem", "dense"), AT_LEAST_1
+    ),
     **dict.fromkeys(("dropout", "block_dropout", "momentum", "ema"), SHARE_BELOW_1),
     **dict.fromkeys(("label_smoothing", "shift"), SHARE_BELOW_1),
     **dict.fromkeys(
@@ -60,6 +62,7 @@ LIMITS: Final[Mapping[str, Limits]] = {
     "rotation": Limits(high=180),
     "scale": Limits(low=0.1, high=10, rising=True),
     "smallest": Limits(low=1, high=47),
+    "small_size": Limits(low=16),
     # Without loss scaling float16 loses small gradients, so it is not offered.
     "mixed_precision": Limits(names=("auto", "float32", "mixed_bfloat16")),
 }

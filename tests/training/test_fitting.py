@@ -15,7 +15,7 @@ pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
 
 from recognizer.training import export, fitting, release
 from recognizer.training.fitting import Fitting, fit, logits
-from recognizer.training.networks import ResNet9, count_macs
+from recognizer.training.networks import ResNet9, SimpleCnn, count_macs
 
 TINY = Fitting(
     epochs=2,
@@ -24,7 +24,7 @@ TINY = Fitting(
     learning_rate=0.05,
     ema=0.9,
     mixed_precision="float32",
-    network=ResNet9(widths=(4, 8, 8, 8), dropout=0.1, squeeze=2),
+    network=ResNet9(widths=(4, 8, 8), dropout=0.1, squeeze=2),
 )
 
 
@@ -50,10 +50,12 @@ def test_it_learns_to_tell_drawn_faces_apart(
     assert right.mean() > 0.6  # Four kinds of faces: chance is 0.25.
 
 
+@pytest.mark.parametrize("small_epochs", [0, 1])
 def test_it_goes_on_exactly_where_it_was_stopped(
-    training: TrainingSet, held_out: Faces, tmp_path: Path
+    training: TrainingSet, held_out: Faces, tmp_path: Path, small_epochs: int
 ) -> None:
-    straight = fit(training, held_out, TINY, tmp_path / "straight", quiet)
+    how = replace(TINY, small_epochs=small_epochs)
+    straight = fit(training, held_out, how, tmp_path / "straight", quiet)
 
     class Killed(Exception):
         pass
@@ -62,9 +64,9 @@ def test_it_goes_on_exactly_where_it_was_stopped(
         raise Killed(line)
 
     with pytest.raises(Killed):
-        fit(training, held_out, TINY, tmp_path / "stopped", kill_after_first_epoch)
+        fit(training, held_out, how, tmp_path / "stopped", kill_after_first_epoch)
     lines: list[str] = []
-    resumed = fit(training, held_out, TINY, tmp_path / "stopped", lines.append)
+    resumed = fit(training, held_out, how, tmp_path / "stopped", lines.append)
     assert lines[0] == "Going on after epoch 1 of 2."
     for one, other in zip(straight.get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
@@ -126,12 +128,30 @@ def test_the_default_network_stays_below_its_limit() -> None:
 
 
 def test_macs_are_counted_as_by_hand() -> None:
-    model = ResNet9(widths=(2, 3, 4, 5), squeeze=1).build(size=16)
-    stem = 16 * 16 * 9 * 1 * 2
+    model = ResNet9(widths=(2, 3, 4), squeeze=1).build(size=16)
     stages = 0
-    for side, before, width in ((8, 2, 3), (4, 3, 4), (2, 4, 5)):
+    for side, before, width in ((8, 4, 2), (4, 2, 3), (2, 3, 4)):
         stages += side * side * 9 * (before * width + 2 * width * width) + 2 * width * width
-    assert count_macs(model) == stem + stages + 5 * (8 + 7 + 1)
+    assert count_macs(model) == stages + 4 * (8 + 7 + 1)
+
+
+def test_the_first_epochs_may_see_smaller_pictures(
+    training: TrainingSet, held_out: Faces, tmp_path: Path
+) -> None:
+    """And what they learn is kept: the same variables, whatever the size."""
+    how = replace(TINY, epochs=30, small_epochs=25, small_size=32)
+    model = fit(training, held_out, how, tmp_path, quiet)
+    right = logits(model, held_out.images)["fer2013"].argmax(axis=1) == held_out.labels
+    assert model.input_shape[1] == 48
+    assert right.mean() > 0.4  # Chance is 0.25.
+
+
+def test_a_network_tied_to_its_size_cannot_begin_smaller(
+    training: TrainingSet, held_out: Faces, tmp_path: Path
+) -> None:
+    how = replace(TINY, network=SimpleCnn(widths=(4,), dense=4), small_epochs=1)
+    with pytest.raises(ValueError, match="tied to the full size"):
+        fit(training, held_out, how, tmp_path, quiet)
 
 
 def test_a_cpu_without_bfloat16_fits_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
