@@ -1,32 +1,36 @@
 """Where the faces are: MTCNN in ONNX Runtime, behind one small interface."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from math import floor
-from typing import Final, Protocol
+from math import floor, inf, log
+from typing import Any, Final, Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.vision import boxes as b
 from recognizer.vision import mtcnn_networks
 from recognizer.vision.boxes import Box, Floats, Point
-from recognizer.vision.sessions import LazySession
+from recognizer.vision.pyramid import Level, levels, packed, patches, tiles
+from recognizer.vision.sessions import LazySession, cores
 
 Image = NDArray[np.uint8]
-Level = NDArray[np.uint8] | NDArray[np.float32]
-"""(h, w, 3) grey levels 0-255."""
 
 LANDMARKS: Final = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
 """In O-Net's order; left and right as seen in the picture, so left_eye is the smaller x."""
 
 _CELL = 12  # P-Net's window, in pixels of a pyramid level.
 _STRIDE = 2
-_TILE = 512  # P-Net's outputs per tile side; about 100 MB of activations.
-_BATCH = 256  # R- and O-Net's patches per call.
-_EXACT_PIXELS = 8_000_000  # Larger photos are not shrunk as floats: that takes 12 bytes a pixel.
+# What P-Net makes of a tile fits into a core's cache; of a whole level it does not, and then
+# it waits for the memory half of the time.
+_TILE = 256
+_BATCH = 64  # R- and O-Net's patches per call.
+_SMALLEST_FACE = 20.0  # pixels, the package's default
+_SMALLEST_SHARE = 0.025  # of the photo's short side
+_HARDLY_LARGER = 1.5  # times the smallest face looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +77,13 @@ class MTCNN:
 
         Args:
             min_face: side of the smallest face looked for, in pixels, 12 or more (a smaller one
-                may still be found in a larger proposal). None: 20, but 2.5% of the short side
-                in photos whose short side is above 800 pixels.
+                may still be found in a larger proposal). None lets the photo decide: 2.5% of
+                its short side, but at least 20 pixels. If some faces found are hardly larger
+                than that, or none is found, it looks for faces of half that side too, and goes
+                on so while it finds such small ones.
             scale_factor: size of each level of the pyramid, relative to the one before.
             thresholds: face scores that P-, R- and O-Net ask for.
-            threads: ONNX Runtime's threads per network; 0 takes one per physical core.
+            threads: how many cores to use; 0 takes all that the process may use.
         """
         if min_face is not None and min_face < _CELL:
             raise ValueError(f"min_face must be at least {_CELL} pixels, not {min_face}.")
@@ -85,159 +91,175 @@ class MTCNN:
             raise ValueError(f"scale_factor must lie in 0.1-0.95, not {scale_factor}.")
         if len(thresholds) != 3 or not all(0 <= value < 1 for value in thresholds):
             raise ValueError(f"Expected three thresholds in 0-1, not {thresholds}.")
+        if threads < 0:
+            raise ValueError(f"threads must be 0 (automatic) or more, not {threads}.")
         self.min_face = min_face
         self.scale_factor = scale_factor
         self.thresholds = thresholds
-        self._pnet = LazySession(partial(mtcnn_networks.build, "pnet"), threads)
-        self._rnet = LazySession(partial(mtcnn_networks.build, "rnet"), threads)
-        self._onet = LazySession(partial(mtcnn_networks.build, "onet"), threads)
+        self.threads = threads or cores()
+        self._networks = {
+            name: LazySession(partial(mtcnn_networks.build, name), threads=1)
+            for name in mtcnn_networks.NETWORKS
+        }
 
     def detect(self, image: Image) -> list[Detection]:
         """Find faces in an upright (H, W, 3) RGB uint8 photo, best score first."""
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise ValueError(f"Expected (H, W, 3) uint8, got {image.shape} {image.dtype}.")
-        proposals = self._propose(image)
-        refined = self._refine(image, proposals)
-        return self._decide(image, refined)
+        scales = self.scales(image.shape[1], image.shape[0])
+        with _side_by_side(self.threads) as run:
+            search = _Search(image, self._networks, self.thresholds, run)
+            search.propose(scales)
+            faces = search.faces()
+            once = not faces
+            while once or self._some_are_small(faces, scales):
+                once = False
+                finer = self._finer(scales)
+                if not finer:
+                    break
+                search.propose(finer)
+                faces = search.faces()
+                scales = finer + scales
+        return faces
 
     def scales(self, width: int, height: int) -> list[float]:
-        """The pyramid: from min_face at 12 pixels down to where the photo is that small."""
+        """The pyramid: from the smallest face at 12 pixels to where the photo is that small."""
         short = min(width, height)
-        min_face = self.min_face or (20 if short <= 800 else 0.025 * short)
         scales = []
-        scale = _CELL / min_face
+        scale = _CELL / (self.min_face or max(_SMALLEST_FACE, _SMALLEST_SHARE * short))
         while floor(short * scale) >= _CELL:
             scales.append(scale)
             scale *= self.scale_factor
         return scales
 
-    def _propose(self, image: Image) -> Floats:
-        """P-Net over the pyramid: (N, 4) square boxes."""
-        found, scores = [np.empty((0, 4))], [np.empty(0)]
-        height, width = image.shape[:2]
-        for scale, level in _pyramid(image, self.scales(width, height)):
-            boxes, face = self._propose_level(level)
+    def _finer(self, scales: list[float]) -> list[float]:
+        """The levels above these that show faces of half the side; none if that is too small."""
+        if self.min_face or not scales:
+            return []
+        octave = max(1, round(log(0.5, self.scale_factor)))
+        above = (scales[0] / self.scale_factor**step for step in range(octave, 0, -1))
+        return [scale for scale in above if _CELL / scale >= _SMALLEST_FACE]
+
+    def _some_are_small(self, faces: list[Detection], scales: list[float]) -> bool:
+        """Are some faces hardly larger than the smallest that could be found?"""
+        return any(max(face.box[2:]) * scales[0] < _HARDLY_LARGER * _CELL for face in faces)
+
+
+Run = Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]
+"""As `map`, in order."""
+
+
+@contextmanager
+def _side_by_side(threads: int) -> Iterator[Run]:
+    """Something that does the same to many things, so many at once.
+
+    ONNX Runtime lets go of Python's lock, so threads do run at once; and whole tiles share
+    better among cores than a layer's rows do. The threads end with the photo: none is left to
+    be lost in a fork.
+    """
+    if threads == 1:
+        yield lambda function, things: [function(thing) for thing in things]
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        yield lambda function, things: list(pool.map(function, things))
+
+
+class _Search:
+    """One photo's way through the cascade; proposals may be added to."""
+
+    def __init__(
+        self,
+        image: Image,
+        networks: Mapping[mtcnn_networks.Network, LazySession],
+        thresholds: Sequence[float],
+        run: Run,
+    ) -> None:
+        self._image = image
+        self._photo = packed(image)
+        self._networks = networks
+        self._limits = [_logit(threshold) for threshold in thresholds]
+        self._run = run
+        self._boxes = [np.empty((0, 4))]
+        self._scores = [np.empty(0)]
+
+    def propose(self, scales: list[float]) -> None:
+        """P-Net over levels of the pyramid."""
+        for scale, level in levels(self._image, scales):
+            boxes, scores = self.propose_level(level)
             # As in the package: by the nominal scale, though whole pixels were cut off.
             boxes /= scale
-            kept = b.suppress(boxes, face, 0.5)
-            found.append(boxes[kept])
-            scores.append(face[kept])
-        boxes, face = np.concatenate(found), np.concatenate(scores)
-        return b.square(boxes[b.suppress(boxes, face, 0.7)])
+            kept = b.suppress(boxes, scores, 0.5)
+            self._boxes.append(boxes[kept])
+            self._scores.append(scores[kept])
 
-    def _propose_level(self, level: Level) -> tuple[Floats, Floats]:
+    def propose_level(self, level: Level, window: int = _TILE) -> tuple[Floats, Floats]:
         """Boxes in pixels of the level, (N, 4), and their scores, (N,)."""
-        found, scores = [], []
-        for left, top, tile in _tiles(level):
-            face, offsets = self._pnet.run(["face", "offsets"], {"pixels": _normalise(tile[None])})
-            row, column = np.nonzero(face[0] > self.thresholds[0])
-            corner = np.stack([column, row], axis=1) * _STRIDE + [left, top]
-            # Counted from 1 and inclusively, as in the original Matlab: so a side is 11.
-            cells = np.concatenate([corner + 1, corner + _CELL], axis=1)
-            found.append(cells + offsets[0, row, column] * (_CELL - 1))
-            scores.append(face[0, row, column].astype(np.float64))
-        return np.concatenate(found), np.concatenate(scores)
+        found = self._run(self._propose_tile, tiles(level, window, _CELL, _STRIDE))
+        boxes, scores = zip(*found, strict=True)
+        return np.concatenate(boxes), np.concatenate(scores)
 
-    def _refine(self, image: Image, boxes: Floats) -> Floats:
+    def _propose_tile(self, tile: tuple[int, int, Level]) -> tuple[Floats, Floats]:
+        left, top, pixels = tile
+        planes = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32)
+        ((answer,),) = self._networks["pnet"].run(["map"], {"pixels": planes})
+        row, column = np.nonzero(answer[4] > self._limits[0])
+        corner = np.stack([column, row], axis=1) * _STRIDE + [left, top]
+        # Counted from 1 and inclusively, as in the original Matlab: so a side is 11.
+        cells = np.concatenate([corner + 1, corner + _CELL], axis=1)
+        boxes = cells + answer[:4, row, column].T * (_CELL - 1)
+        return boxes, answer[4, row, column].astype(np.float64)
+
+    def faces(self) -> list[Detection]:
+        """What R- and O-Net make of all that was proposed so far, best score first."""
+        boxes, scores = np.concatenate(self._boxes), np.concatenate(self._scores)
+        return self._decide(self._refine(b.square(boxes[b.suppress(boxes, scores, 0.7)])))
+
+    def _refine(self, boxes: Floats) -> Floats:
         """R-Net: fewer, better square boxes."""
-        face, offsets = self._judge(self._rnet, ["face", "offsets"], image, boxes, 24)
-        sure = face > self.thresholds[1]
+        score, offsets = self._judge("rnet", ["face", "offsets"], boxes, 24)
+        sure = score[:, 0] > self._limits[1]
         boxes = b.shift(boxes[sure], offsets[sure])
-        return b.square(boxes[b.suppress(boxes, face[sure], 0.7)])
+        return b.square(boxes[b.suppress(boxes, score[sure, 0], 0.7)])
 
-    def _decide(self, image: Image, boxes: Floats) -> list[Detection]:
+    def _decide(self, boxes: Floats) -> list[Detection]:
         """O-Net: the faces."""
-        outputs = ["face", "offsets", "landmarks"]
-        face, offsets, shares = self._judge(self._onet, outputs, image, boxes, 48)
-        sure = face > self.thresholds[2]
-        boxes, face = boxes[sure], face[sure]
+        score, offsets, shares = self._judge("onet", ["face", "offsets", "landmarks"], boxes, 48)
+        sure = score[:, 0] > self._limits[2]
+        boxes, score = boxes[sure], score[sure, 0]
         points = _place(boxes, shares[sure])
         boxes = b.shift(boxes, offsets[sure])
-        height, width = image.shape[:2]
+        height, width = self._image.shape[:2]
         faces = []
-        for index in b.suppress(boxes, face, 0.7, of="smaller"):
+        for index in b.suppress(boxes, score, 0.7, of="smaller"):
             box = b.whole_pixels(boxes[index], width, height)
             if box is not None:
                 landmarks = {
                     name: (float(x), float(y))
                     for name, (x, y) in zip(LANDMARKS, points[index], strict=True)
                 }
-                faces.append(Detection(box, landmarks, float(face[index])))
+                faces.append(Detection(box, landmarks, _probability(float(score[index]))))
         return faces
 
     def _judge(
-        self, network: LazySession, outputs: list[str], image: Image, boxes: Floats, size: int
+        self, network: mtcnn_networks.Network, outputs: list[str], boxes: Floats, size: int
     ) -> list[NDArray[np.float32]]:
         """Run R- or O-Net on the boxes, a bounded number at a time."""
-        widths = {"face": (0,), "offsets": (0, 4), "landmarks": (0, 10)}
-        batches = [[np.empty(widths[name], np.float32) for name in outputs]]
-        for start in range(0, len(boxes), _BATCH):
-            patches = _patches(image, boxes[start : start + _BATCH], size)
-            batches.append(network.run(outputs, {"pixels": patches}))
-        return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+        # At least one batch, an empty one, for the shapes of the answers.
+        starts = range(0, max(1, len(boxes)), _BATCH)
+
+        def judge(start: int) -> list[NDArray[np.float32]]:
+            cut = patches(self._photo, boxes[start : start + _BATCH], size)
+            return self._networks[network].run(outputs, {"pixels": cut})
+
+        return [np.concatenate(parts) for parts in zip(*self._run(judge, starts), strict=True)]
 
 
-def _normalise(pixels: Level) -> NDArray[np.float32]:
-    normalised: NDArray[np.float32] = (pixels.astype(np.float32) - 127.5) / np.float32(128)
-    return normalised
+def _logit(probability: float) -> float:
+    return log(probability / (1 - probability)) if probability else -inf
 
 
-def _pyramid(image: Image, scales: list[float]) -> Iterator[tuple[float, Level]]:
-    """The photo at each scale, area-averaged, largest first."""
-    height, width = image.shape[:2]
-    # When even the largest level is less than half the photo, shrink that once for all levels.
-    step = floor(0.5 / scales[0]) if scales else 1
-    if step > 1:
-        base = width // step, height // step
-        image = cv2.resize(image, base, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    exact = image.shape[0] * image.shape[1] <= _EXACT_PIXELS
-    # Rounding the levels to whole grey levels moves P-Net's scores by up to 0.06.
-    source = image.astype(np.float32) if exact else image
-    for scale in scales:
-        size = floor(width * scale), floor(height * scale)
-        level: Level = cv2.resize(source, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-        yield scale, level
-
-
-def _tiles(level: Level) -> Iterator[tuple[int, int, Level]]:
-    """Cut a level so that P-Net, run tile by tile, gives exactly the map of the whole level.
-
-    Yields the tile's left and top in the level, and its pixels. Tiles start on even pixels and
-    overlap by what P-Net's window has over its stride.
-    """
-    height, width = level.shape[:2]
-    reach = _TILE * _STRIDE
-    for top in range(0, max(height - _CELL + _STRIDE, 1), reach):
-        for left in range(0, max(width - _CELL + _STRIDE, 1), reach):
-            window = reach + _CELL - _STRIDE
-            yield left, top, level[top : top + window, left : left + window]
-
-
-def _patches(image: Image, boxes: Floats, size: int) -> NDArray[np.float32]:
-    """Cut (N, size, size, 3) normalised patches, sampled as tf.image.crop_and_resize does.
-
-    Bilinear between the corners; what lies outside the photo is 0, a middle grey. The package
-    passes corners as shares of the whole side, which TensorFlow reads as shares of the last
-    pixel's place: hence (side - 1) / side.
-    """
-    height, width = image.shape[:2]
-    steps = np.linspace(0, 1, size)
-    x = (boxes[:, :1] + (boxes[:, 2:3] - boxes[:, :1]) * steps) * ((width - 1) / width)
-    y = (boxes[:, 1:2] + (boxes[:, 3:4] - boxes[:, 1:2]) * steps) * ((height - 1) / height)
-    left, top = np.floor(x).astype(np.intp), np.floor(y).astype(np.intp)
-    share_x = (x - left)[:, None, :, None].astype(np.float32)
-    share_y = (y - top)[:, :, None, None].astype(np.float32)
-
-    def pixels(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float32]:
-        rows, columns = rows.clip(0, height - 1), columns.clip(0, width - 1)
-        return _normalise(image[rows[:, :, None], columns[:, None, :]])
-
-    upper = pixels(top, left) * (1 - share_x) + pixels(top, left + 1) * share_x
-    lower = pixels(top + 1, left) * (1 - share_x) + pixels(top + 1, left + 1) * share_x
-    patches: NDArray[np.float32] = upper * (1 - share_y) + lower * share_y
-    inside_x, inside_y = (x >= 0) & (x <= width - 1), (y >= 0) & (y <= height - 1)
-    patches *= inside_y[:, :, None, None] & inside_x[:, None, :, None]
-    return patches
+def _probability(logit: float) -> float:
+    return float(1 / (1 + np.exp(-np.float64(logit))))
 
 
 def _place(boxes: Floats, shares: NDArray[np.floating]) -> Floats:

@@ -1,34 +1,47 @@
 """MTCNN's three published networks as ONNX models, made without TensorFlow.
 
+They give the published answers, but are written the way ONNX Runtime computes them fastest:
+
+- Convolutions have a multiple of 16 outputs, filled up with zeros: so they stay in the blocked
+  layout that the runtime's vector kernels want.
+- It has no PReLU in that layout and would reorder every map for it, twice. So PReLU is written
+  as a x + (1 - a) max(x, 0), in convolutions of one value per channel, which it does have.
+- P-Net's two heads are one convolution, and of its two classes only the difference of their
+  logits is computed: its sigmoid is the probability of the second.
+
 The weights are those of the `mtcnn` package (MIT), after Zhang et al. 2016, "Joint Face
 Detection and Alignment Using Multitask Cascaded Convolutional Networks". The package is only
 located, never imported: importing it would import TensorFlow.
 """
 
 from importlib.util import find_spec
+from math import ceil
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Network = Literal["pnet", "rnet", "onet"]
+NETWORKS: Final[tuple[Network, ...]] = ("pnet", "rnet", "onet")
 Weight = NDArray[np.float32]
+
+_BLOCK = 16  # channels; on CPUs without AVX-512 the runtime's block is 8
 
 
 def build(network: Network) -> bytes:
     """A serialised ONNX model of one stage.
 
-    Input "pixels" is float32 (N, H, W, 3) RGB, normalised as (grey level - 127.5) / 128.
-    Outputs are "face" (probability) and "offsets" (corners, as shares of the box's sides): for
-    P-Net maps of (N, h, w) and (N, h, w, 4), else (N,) and (N, 4); O-Net adds "landmarks" (N, 10):
-    five x, then five y, as shares of the box.
+    Input "pixels" is float32 (N, 3, H, W) RGB, 0-255. P-Net's output "map" is (N, 5, h, w): four
+    offsets of the box's corners, as shares of its sides, and the logit of "face". The others'
+    outputs are "face" (N, 1), a logit too, "offsets" (N, 4) and, O-Net's alone, "landmarks"
+    (N, 10): five x, then five y, as shares of the box.
     """
     graph = _Graph(_load(network))
     match network:
         case "pnet":
             _convolutions(graph, [(3, "2 same"), (3, ""), (3, "")])
-            outputs = {"offsets": graph.dense_map(), "face": graph.face_map()}
+            outputs = {"map": graph.heads_map()}
         case "rnet":
             _convolutions(graph, [(3, "3 same"), (3, "3"), (2, "")])
             graph.fully_connected()
@@ -60,6 +73,29 @@ def _load(network: Network) -> list[Weight]:
     return weights
 
 
+def _for_grey_levels(weights: Weight, bias: Weight) -> tuple[Weight, Weight]:
+    """The first convolution, for 0-255 instead of (0-255 - 127.5) / 128."""
+    smaller = weights * np.float32(1 / 128)
+    return smaller, bias - smaller.sum(axis=(1, 2, 3)) * np.float32(127.5)
+
+
+def _second_class(kernel: Weight, bias: Weight) -> tuple[Weight, Weight]:
+    """Of two classes' weights, those of the logit of the second."""
+    return kernel[..., 1:] - kernel[..., :1], bias[1:] - bias[:1]
+
+
+def _whole_blocks(channels: int) -> int:
+    return ceil(channels / _BLOCK) * _BLOCK
+
+
+def _filled(weights: Weight, outputs: int, inputs: int = 0) -> Weight:
+    """With zeros, up to so many outputs and inputs."""
+    missing = [(0, outputs - len(weights))]
+    if inputs:
+        missing.append((0, inputs - weights.shape[1]))
+    return np.pad(weights, missing + [(0, 0)] * (weights.ndim - len(missing)))
+
+
 def _convolutions(graph: "_Graph", layers: list[tuple[int, str]]) -> None:
     for kernel, pool in layers:
         graph.convolution(kernel)
@@ -71,8 +107,8 @@ def _convolutions(graph: "_Graph", layers: list[tuple[int, str]]) -> None:
 class _Graph:
     """Appends one layer after the other, taking weights in turn.
 
-    The weights are channels-last, ONNX convolves channels-first: so the picture is transposed
-    once at the entry, kernels as they are added, and the last feature map before it is flattened.
+    The weights are channels-last, ONNX convolves channels-first: so kernels are transposed as
+    they are added, and the last feature map before it is flattened.
     """
 
     def __init__(self, weights: list[Weight]) -> None:
@@ -83,13 +119,20 @@ class _Graph:
         self._weights = iter(weights)
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
-        self._tip = self._add("Transpose", ["pixels"], perm=[0, 3, 1, 2])
+        self._tip = "pixels"
 
     def convolution(self, kernel: int) -> None:
         """A valid convolution and its PReLU, one slope per channel."""
-        self._tip = self._convolve(kernel)
-        slopes = next(self._weights).reshape(-1, 1, 1)
-        self._tip = self._add("PRelu", [self._tip, self._constant(slopes)])
+        weights, bias = next(self._weights).transpose(3, 2, 0, 1), next(self._weights)
+        slopes = next(self._weights).reshape(-1)
+        inputs, outputs = weights.shape[1], _whole_blocks(len(bias))
+        if self._nodes:
+            inputs = _whole_blocks(inputs)
+        else:
+            weights, bias = _for_grey_levels(weights, bias)
+        weights = _filled(weights, outputs, inputs)
+        self._tip = self._convolve(weights, _filled(bias, outputs), kernel)
+        self._tip = self._prelu(self._tip, _filled(slopes, outputs))
 
     def max_pool(self, size: int, same: bool) -> None:
         """Stride 2. TensorFlow's "same" pads these sizes at the end only, as ceil_mode does."""
@@ -114,16 +157,16 @@ class _Graph:
         return self._add("Gemm", [self._tip, self._constant(kernel), self._constant(bias)])
 
     def face(self) -> str:
-        """Probability of "face", the second class, from a dense layer."""
-        return self._second_class(self.dense())
+        """The logit of "face", the second class, from a dense layer."""
+        kernel, bias = _second_class(next(self._weights), next(self._weights))
+        return self._add("Gemm", [self._tip, self._constant(kernel), self._constant(bias)])
 
-    def dense_map(self) -> str:
-        """As `dense`, at every place of P-Net's map; channels last."""
-        return self._add("Transpose", [self._convolve(1)], perm=[0, 2, 3, 1])
-
-    def face_map(self) -> str:
-        """As `face`, at every place of P-Net's map."""
-        return self._second_class(self._convolve(1))
+    def heads_map(self) -> str:
+        """The offsets and the logit of "face" at every place of P-Net's map."""
+        offsets, bias = next(self._weights), next(self._weights)
+        face, face_bias = _second_class(next(self._weights), next(self._weights))
+        weights = np.concatenate([offsets, face], axis=3).transpose(3, 2, 0, 1)
+        return self._convolve(weights, np.concatenate([bias, face_bias]), 1)
 
     def serialise(self, name: str, outputs: dict[str, str]) -> bytes:
         """The model; `outputs` maps the wanted names to those of the nodes."""
@@ -133,7 +176,7 @@ class _Graph:
             raise RuntimeError(f"{name}: {leftover} weight arrays too many; wrong mtcnn version?")
         for wanted, made in outputs.items():
             self._nodes.append(helper.make_node("Identity", [made], [wanted]))
-        pixels = helper.make_tensor_value_info("pixels", 1, [None, None, None, 3])
+        pixels = helper.make_tensor_value_info("pixels", 1, [None, 3, None, None])
         results = [helper.make_tensor_value_info(wanted, 1, None) for wanted in outputs]
         graph = helper.make_graph(self._nodes, name, [pixels], results, self._constants)
         # Opset and IR fixed: what today's onnx writes by default, an older ONNX Runtime may refuse.
@@ -142,14 +185,19 @@ class _Graph:
         serialised: bytes = model.SerializeToString()
         return serialised
 
-    def _convolve(self, kernel: int) -> str:
-        weights = next(self._weights).transpose(3, 2, 0, 1)
-        inputs = [self._tip, self._constant(weights), self._constant(next(self._weights))]
+    def _convolve(self, weights: Weight, bias: Weight, kernel: int) -> str:
+        inputs = [self._tip, self._constant(weights), self._constant(bias)]
         return self._add("Conv", inputs, kernel_shape=[kernel, kernel])
 
-    def _second_class(self, logits: str) -> str:
-        shares = self._add("Softmax", [logits], axis=1)
-        return self._add("Gather", [shares, self._constant(np.array(1))], axis=1)
+    def _prelu(self, x: str, slopes: Weight) -> str:
+        """a x + (1 - a) max(x, 0), see above."""
+        positive = self._add("Relu", [x])
+        return self._add("Add", [self._scale(x, slopes), self._scale(positive, 1 - slopes)])
+
+    def _scale(self, x: str, factors: Weight) -> str:
+        """Multiply each channel by its factor."""
+        weights = self._constant(factors.reshape(-1, 1, 1, 1))
+        return self._add("Conv", [x, weights], kernel_shape=[1, 1], group=len(factors))
 
     def _constant(self, values: NDArray[Any]) -> str:
         name = f"constant_{len(self._constants)}"

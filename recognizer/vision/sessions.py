@@ -14,6 +14,14 @@ Shape = list[int | str | None]
 """A name or None stands for a dimension that is free."""
 
 
+def cores() -> int:
+    """How many cores this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # Only Linux knows.
+        return os.cpu_count() or 1
+
+
 class LazySession:
     """An ONNX Runtime session that is made when first run.
 

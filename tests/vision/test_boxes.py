@@ -53,7 +53,7 @@ def test_suppression_in_blocks_equals_suppression_at_once(monkeypatch: pytest.Mo
     boxes = np.hstack([corner, corner + random.uniform(5, 30, (200, 2))])
     scores = random.permutation(200).astype(float)
     whole = b.suppress(boxes, scores, 0.4)
-    monkeypatch.setattr(b, "_BLOCK", 7)
+    monkeypatch.setattr(b, "_PAIRS", 7)
     np.testing.assert_array_equal(b.suppress(boxes, scores, 0.4), whole)
     assert 0 < len(whole) < 200
 

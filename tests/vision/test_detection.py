@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from recognizer.vision import detection
+from recognizer.vision import detection, pyramid
 from recognizer.vision.detection import LANDMARKS, MTCNN, Detection
 
 
@@ -110,18 +110,22 @@ def test_impossible_parameters_are_refused(wrong: dict[str, int]) -> None:
         MTCNN(**wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("height", "width"), [(201, 160), (150, 233), (12, 13), (43, 300)])
 def test_tiles_give_the_map_of_the_whole(
-    mtcnn: MTCNN, astronaut: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+    mtcnn: MTCNN, astronaut: NDArray[np.uint8], height: int, width: int
 ) -> None:
-    for height, width in [(201, 160), (150, 233), (12, 13)]:
-        level = np.ascontiguousarray(astronaut[20 : 20 + height, 120 : 120 + width])
-        whole = mtcnn._propose_level(level)
-        monkeypatch.setattr(detection, "_TILE", 17)
-        tiled = mtcnn._propose_level(level)
-        monkeypatch.undo()
-        assert len(whole[0]) == len(tiled[0])
-        first, second = (rows[np.lexsort(rows[:, :2].T)] for rows in (whole[0], tiled[0]))
-        np.testing.assert_allclose(first, second, atol=1e-3)
+    level = np.ascontiguousarray(astronaut[20 : 20 + height, 120 : 120 + width])
+    with detection._side_by_side(2) as run:
+        search = detection._Search(level, mtcnn._networks, (0.3, 0.7, 0.8), run)
+        whole = search.propose_level(level, window=400)
+        tiled = search.propose_level(level, window=43)
+    assert len(whole[0]) == len(tiled[0])
+    first, second = (rows[np.lexsort(rows[:, :2].T)] for rows in (whole[0], tiled[0]))
+    np.testing.assert_allclose(first, second, atol=1e-3)
+
+
+def test_one_core_gives_the_answers_of_two(astronaut: NDArray[np.uint8]) -> None:
+    assert MTCNN(threads=1).detect(astronaut) == MTCNN(threads=2).detect(astronaut)
 
 
 def test_batches_give_the_answers_of_all_at_once(
@@ -136,9 +140,32 @@ def test_a_photo_too_large_for_floats_gives_the_same_face(
     mtcnn: MTCNN, astronaut: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (exact,) = mtcnn.detect(astronaut)
-    monkeypatch.setattr(detection, "_EXACT_PIXELS", 0)
+    monkeypatch.setattr(pyramid, "_EXACT_PIXELS", 0)
     (rounded,) = mtcnn.detect(astronaut)
     np.testing.assert_allclose(rounded.box, exact.box, atol=3)
+
+
+def test_small_faces_make_it_look_for_smaller_ones(astronaut: NDArray[np.uint8]) -> None:
+    """In a photo of 3,000 lines, 75 pixels is where it begins."""
+    head = astronaut[20:230, 120:330]
+    photo = np.full((3000, 3200, 3), 90, np.uint8)
+    alone = _with_heads(photo, head, [150])
+    crowd = _with_heads(photo, head, [150, 100, 66])
+    portrait = _with_heads(photo, head, [900, 66])
+    assert len(MTCNN().detect(alone)) == 1
+    assert len(MTCNN().detect(crowd)) == 3
+    assert len(MTCNN().detect(portrait)) == 1
+    assert len(MTCNN(min_face=30).detect(portrait)) == 2
+
+
+def _with_heads(
+    photo: NDArray[np.uint8], head: NDArray[np.uint8], sides: list[int]
+) -> NDArray[np.uint8]:
+    photo = photo.copy()
+    for number, side in enumerate(sides):
+        left = 100 + 1000 * number
+        photo[200 : 200 + side, left : left + side] = cv2.resize(head, (side, side))
+    return photo
 
 
 def test_threads_share_one_detector(astronaut: NDArray[np.uint8]) -> None:

@@ -1,6 +1,6 @@
 """The same answers as the published `mtcnn` 1.0, which runs on TensorFlow."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from recognizer.vision.boxes import overlap
 from recognizer.vision.detection import MTCNN
 
 REASON = "compares with the mtcnn package, which needs TensorFlow (requirements.txt)"
@@ -53,6 +54,11 @@ def noisy(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return result
 
 
+def corners(box: Sequence[int]) -> NDArray[np.float64]:
+    x, y, width, height = box
+    return np.array([[x, y, x + width, y + height]], float)
+
+
 def test_faces_boxes_scores_and_landmarks_agree(
     reference: Reference, astronaut: NDArray[np.uint8]
 ) -> None:
@@ -64,11 +70,13 @@ def test_faces_boxes_scores_and_landmarks_agree(
         faces = sorted(ours.detect(image), key=lambda face: face.box)
         assert len(faces) == len(expected), name
         for face, theirs in zip(faces, expected, strict=True):
-            # Theirs end one pixel before the right and the lower border; ours at the border.
-            np.testing.assert_allclose(face.box, theirs["box"], atol=1, err_msg=name)
-            assert face.score == pytest.approx(theirs["confidence"], abs=2e-3), name
+            # Theirs end one pixel before the right and the lower border; ours at the border. And
+            # ours are found on levels made from halved photos, which differ slightly.
+            assert overlap(corners(face.box), corners(theirs["box"])) > 0.9, name
+            assert face.score == pytest.approx(theirs["confidence"], abs=5e-3), name
             for landmark, point in theirs["keypoints"].items():
-                np.testing.assert_allclose(face.landmarks[landmark], point, atol=0.55, err_msg=name)
+                away = np.abs(np.subtract(face.landmarks[landmark], point)).max()
+                assert away <= 0.5 + 0.03 * face.box[2], (name, landmark)
         found += len(expected)
     assert found >= 8  # Else nothing has been compared.
 
