@@ -52,9 +52,10 @@ def draft(
     found = fit_non_face_head(features_of(plain), training, how.augmentation)
     metrics = {}
     if found:
+        crops = "" if found.crops_found is None else f"{found.crops_found:.1%} of photos' crops, "
         report(
             f"No face: finds {found.found:.1%} of the marked rows, {found.backgrounds_found:.1%} "
-            f"of backgrounds, {found.false_alarms:.1%} of faces, out of fold."
+            f"of backgrounds, {crops}{found.false_alarms:.1%} of faces, out of fold."
         )
         plain = with_head(plain, NOT_A_FACE_HEAD, found.head)
         metrics[OUT_OF_FOLD] = _plain(found)
@@ -101,6 +102,7 @@ def _plain(found: NonFaceHead) -> dict[str, Any]:
         "threshold": found.threshold,
         "marked_rows_found": round(found.found, 4),
         "backgrounds_found": round(found.backgrounds_found, 4),
+        "crops_found": None if found.crops_found is None else round(found.crops_found, 4),
         "faces_called_none": round(found.false_alarms, 4),
         "auroc": found.auroc,
     }

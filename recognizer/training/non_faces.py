@@ -2,6 +2,7 @@
 
 FER+ marks some 150 Training rows as no faces; detectors add mistakes of their own. A linear
 head on the features of the fitted network needs no more than that, and costs nothing to serve.
+Backgrounds are made up of pieces of faces and of noise, and cut out of photos where there are any.
 """
 
 from collections.abc import Callable
@@ -51,6 +52,7 @@ class NonFaceHead:
         threshold: probability above which a crop is called no face.
         found: share of FER+'s marked rows above it.
         backgrounds_found: share of the made-up backgrounds above it.
+        crops_found: share of the crops of photos above it; None without crops.
         false_alarms: share of faces above it.
         auroc: of the marked rows against faces.
     """
@@ -59,6 +61,7 @@ class NonFaceHead:
     threshold: float
     found: float
     backgrounds_found: float
+    crops_found: float | None
     false_alarms: float
     auroc: float | None
 
@@ -68,8 +71,8 @@ def fit_non_face_head(
 ) -> NonFaceHead | None:
     """Fit the head on `training.non_faces`, backgrounds and faces; None without marked rows.
 
-    All that comes from one picture falls into one fold, so no answer that is counted here was
-    given by a head that had seen the picture.
+    All that comes from one picture or photo falls into one fold, so no answer that is counted
+    here was given by a head that had seen it.
     """
     if len(training.non_faces) < FOLDS:
         return None
@@ -84,13 +87,18 @@ def fit_non_face_head(
         head = fit_logistic(seen[inside], positive[inside], _weights(kinds[inside]))
         answers[~inside] = _sigmoid(head.logits(seen[~inside]))
     threshold = float(np.quantile(answers[kinds == "face"], 1 - FALSE_ALARMS))
-    judged = kinds != "background"
+    judged = np.isin(kinds, ["face", "marked"])
+
+    def above(kind: str) -> float:
+        return float((answers[kinds == kind] > threshold).mean())
+
     return NonFaceHead(
         head=fit_logistic(seen, positive, _weights(kinds)),
         threshold=round(threshold, 4),
-        found=float((answers[kinds == "marked"] > threshold).mean()),
-        backgrounds_found=float((answers[kinds == "background"] > threshold).mean()),
-        false_alarms=float((answers[kinds == "face"] > threshold).mean()),
+        found=above("marked"),
+        backgrounds_found=above("background"),
+        crops_found=above("crop") if training.backgrounds else None,
+        false_alarms=above("face"),
         auroc=metrics.auroc(answers[judged], kinds[judged] == "marked"),
     )
 
@@ -98,19 +106,24 @@ def fit_non_face_head(
 def _collect(
     training: TrainingSet, how: Augmentation, rng: np.random.Generator
 ) -> tuple[NDArray[np.str_], NDArray[np.uint8], NDArray[np.int64]]:
-    """Pictures, what they are (marked, background or face), and which belong together."""
+    """What pictures are (face, background, marked or crop), they, and which belong together."""
     faces = rng.choice(len(training), min(FACES, len(training)), replace=False)
     sources = rng.choice(faces, BACKGROUNDS)
     pictures = [augment(training.images[row], how, rng) for row in faces]
     pictures += [background(training.images[row], rng) for row in sources]
     marked = np.tile(np.arange(len(training.non_faces)), COPIES)
     pictures += [
-        training.non_faces[row] if copy < len(training.non_faces) else
+        training.non_faces[row] if nth < len(training.non_faces) else
         augment(training.non_faces[row], how, rng)
-        for copy, row in enumerate(marked)
+        for nth, row in enumerate(marked)
     ]  # fmt: skip
     kinds = np.repeat(["face", "background", "marked"], [len(faces), BACKGROUNDS, len(marked)])
     groups = np.concatenate([faces, sources, len(training) + marked])
+    if training.backgrounds:
+        crops = training.backgrounds
+        pictures += [augment(crop, how, rng) for crop in crops.crops]
+        kinds = np.append(kinds, np.repeat("crop", len(crops)))
+        groups = np.append(groups, groups.max() + 1 + crops.photos)
     return kinds, np.stack(pictures), groups
 
 
@@ -153,11 +166,12 @@ def _resized(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 
 def _weights(kinds: NDArray[np.str_]) -> Floats:
-    """Marked rows and backgrounds count alike, and together as much as the faces."""
-    shares = {"face": 0.5, "background": 0.25, "marked": 0.25}
+    """Each kind of what is no face counts alike, and together they count as much as the faces."""
+    others = sorted(set(kinds) - {"face"})
     weights = np.zeros(len(kinds))
-    for kind, share in shares.items():
-        weights[kinds == kind] = share / max(1, int((kinds == kind).sum()))
+    for kind in ("face", *others):
+        rows = kinds == kind
+        weights[rows] = (0.5 if kind == "face" else 0.5 / len(others)) / max(1, int(rows.sum()))
     return weights * len(kinds)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from recognizer.training.datasets.backgrounds import Backgrounds
 from recognizer.training.datasets.faces import (
     FER2013_LABELS,
     NOT_A_FACE,
@@ -30,6 +31,7 @@ class TrainingSet:
         ambiguous: (N,) float32, 1 where the FER+ majority rule fails, else 0.
         left_out: why rows of the split were not used, and how many.
         non_faces: (M, size, size) uint8, the rows that show no face.
+        backgrounds: crops of photos that show no face, if there are any.
     """
 
     images: NDArray[np.uint8]
@@ -38,6 +40,7 @@ class TrainingSet:
     ambiguous: NDArray[np.float32]
     left_out: dict[str, int]
     non_faces: NDArray[np.uint8]
+    backgrounds: Backgrounds | None = None
 
     def __len__(self) -> int:
         return len(self.images)

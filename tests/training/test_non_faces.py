@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from recognizer.training.augmentation import Augmentation
+from recognizer.training.datasets.backgrounds import Backgrounds
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.non_faces import background, fit_logistic, fit_non_face_head
 from recognizer.training.preparation import TrainingSet, prepare
@@ -29,7 +30,18 @@ def test_it_tells_faces_from_what_is_none_out_of_fold(training: TrainingSet) -> 
     assert found.auroc is not None
     assert found.auroc > 0.9
     assert found.found > 0.7
+    assert found.crops_found is None
     assert 0 < found.threshold < 1
+
+
+def test_crops_of_photos_are_learned_and_counted(training: TrainingSet) -> None:
+    rng = np.random.default_rng(1)
+    crops = rng.integers(0, 256, (40, 48, 48)).astype(np.uint8)
+    training = replace(training, backgrounds=Backgrounds(crops, np.repeat(np.arange(8), 5)))
+    found = fit_non_face_head(roughness, training, Augmentation())
+    assert found is not None
+    assert found.crops_found is not None
+    assert found.crops_found > 0.5
 
 
 def test_without_marked_rows_there_is_no_such_head(training: TrainingSet) -> None:

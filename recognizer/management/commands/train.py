@@ -14,6 +14,8 @@ from django.core.management.base import BaseCommand, CommandError
 from recognizer.management import model_reports
 from recognizer.management.dataset.options import add_source_options, read_source
 from recognizer.services import model_store
+from recognizer.training import non_faces
+from recognizer.training.datasets.backgrounds import Backgrounds, read_backgrounds
 from recognizer.training.datasets.reading import training_and_held_out
 from recognizer.training.preparation import TrainingSet, distilled, prepare
 from recognizer.training.soft_labels import SoftLabels
@@ -43,6 +45,12 @@ class Command(BaseCommand):
             help="the settings; those in recognizer/training/configs are a start "
             "(those of the shipped default model)",
         )
+        parser.add_argument(
+            "--backgrounds",
+            type=Path,
+            metavar="DIR",
+            help="photos; what is beside their faces helps to tell what is no face",
+        )
         parser.add_argument("--name", default="retrained", help="the model's name (%(default)s)")
         parser.add_argument("--run", type=Path, metavar="DIR", help="run folder (runs/NAME)")
         parser.add_argument(
@@ -68,6 +76,9 @@ class Command(BaseCommand):
         learned, held_out = training_and_held_out(reading)
         training = prepare(learned, held_out)
         self.report(f"{len(training)} images to learn from; left out: {training.left_out}.")
+        if options["backgrounds"]:
+            found = self.backgrounds(options["backgrounds"], training.images.shape[1])
+            training = replace(training, backgrounds=found)
         # TensorFlow takes seconds to import, so only once the data set has proved good.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         try:
@@ -93,6 +104,11 @@ class Command(BaseCommand):
             shutil.copyfile(run / model_reports.HISTORY, partial / model_reports.HISTORY)
             model_reports.write(classifier, held_out)
         self.report(f"{classifier.name} is in {folder}, with {model_reports.REPORT} beside it.")
+
+    def backgrounds(self, folder: Path, size: int) -> Backgrounds:
+        found = read_backgrounds(folder, non_faces.BACKGROUNDS, self.report, size)
+        self.report(f"{len(found)} backgrounds cut out of the photos in {folder}.")
+        return found
 
     def distilled(self, training: TrainingSet, how: "Fitting", beside: Path) -> TrainingSet:
         """The targets that the settings ask for: the votes', or also the teachers'."""

@@ -134,7 +134,7 @@ def _load(
     broken: list[Problem] = []
     numbered: Iterable[tuple[int, Path]] = enumerate(files)
     for row, file in bar(numbered, f"reading {name}", "images", len(files)):
-        pixels = _decode(file)
+        pixels = read_image(file)
         if isinstance(pixels, str):
             broken.append(Problem(str(file), pixels))
             continue
@@ -144,7 +144,7 @@ def _load(
     return images, sizes, read, broken
 
 
-def _decode(file: Path) -> NDArray[np.uint8] | str:
+def read_image(file: Path) -> NDArray[np.uint8] | str:
     """RGB pixels, or a sentence that says why there are none."""
     # Opening a pipe or a device could wait for ever.
     if not file.is_file():
