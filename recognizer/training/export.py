@@ -15,6 +15,7 @@ import onnxruntime
 from keras import layers
 
 from recognizer.training import calibration
+from recognizer.training.fitted import EXPORTED
 from recognizer.training.fitting import Fitting
 from recognizer.training.networks import FEATURES, Network, count_macs, name_of, without_weights
 from recognizer.training.non_faces import Features, LinearHead, NonFaceHead, fit_non_face_head
@@ -37,7 +38,7 @@ def draft(
     source: str,
     report: Callable[[str], None],
 ) -> ModelCard:
-    """Write `folder`/model.onnx of a fitted model; its card, not calibrated yet.
+    """Write `folder`/model.onnx of a fitted model, and its weights; its card, not calibrated yet.
 
     Args:
         model: fitted, as `fitting.fit` returns it.
@@ -49,6 +50,8 @@ def draft(
         report: called with a line per step.
     """
     plain = in_float32(model, how.network)
+    folder.mkdir(parents=True, exist_ok=True)
+    plain.save_weights(folder / EXPORTED)
     found = fit_non_face_head(features_of(plain), training, how.augmentation)
     metrics = {}
     if found:

@@ -9,6 +9,9 @@ import tensorflow as tf
 from recognizer.training.networks import Network, name_of, network_from, without_weights
 from recognizer.training.settings import SettingsError
 
+EXPORTED = "network.weights.h5"
+"""Beside an exported model: its network before the export, to go on from."""
+
 
 def network_of(run: Path) -> Network:
     """The network of a run folder of `fitting.fit`.
@@ -26,18 +29,20 @@ def network_of(run: Path) -> Network:
     return network_from(name, network)
 
 
-def load(weights: Path, network: Network) -> keras.Model:
+def load(weights: Path, network: Network, size: int = 48) -> keras.Model:
     """A fitted network in float32.
 
     Args:
-        weights: a run folder of `fitting.fit`, finished or not, or a file .weights.h5.
+        weights: a run folder of `fitting.fit`, finished or not, the folder of a model that
+            `export.draft` has made, or a file .weights.h5.
         network: what the weights are of.
+        size: side of its pictures.
 
     Raises:
         SettingsError: there are no weights, or they are of another network.
     """
     keras.mixed_precision.set_global_policy("float32")
-    model = without_weights(network).build()
+    model = without_weights(network).build(size)
     try:
         _read(weights, model)
     except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
@@ -52,13 +57,13 @@ def _read(weights: Path, model: keras.Model) -> None:
     if not weights.is_dir():
         model.load_weights(weights)
         return
-    best = weights / "best.weights.h5"
-    if best.exists():
-        model.load_weights(best)
-        return
+    for name in (EXPORTED, "best.weights.h5"):
+        if (weights / name).exists():
+            model.load_weights(weights / name)
+            return
     latest = tf.train.latest_checkpoint(str(weights / "checkpoint"))
     if not latest:
-        raise FileNotFoundError("the folder has neither a checkpoint nor best.weights.h5")
+        raise FileNotFoundError(f"the folder has neither a checkpoint nor {EXPORTED}")
     averaged = [tf.Variable(weight) for weight in model.weights]
     saved = tf.train.Checkpoint(averaged=averaged)
     saved.restore(latest).assert_existing_objects_matched().expect_partial()

@@ -22,6 +22,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from recognizer.training import fitted
 from recognizer.training.augmentation import Augmentation, augment
 from recognizer.training.datasets.faces import Faces, majority
 from recognizer.training.networks import HEAD_WIDTHS, Network, ResNet9, name_of
@@ -41,6 +42,8 @@ class Fitting:
 
     Attributes:
         seed: drives the initial weights, the order and the augmentation.
+        start: begin with the weights of a fitted network of the same architecture, see
+            `fitted.load`; "" begins at random.
         epochs: passes over the training set, the rate falling to 0 along the schedule.
         small_epochs: how many of these passes, the first ones, see the pictures shrunk to
             `small_size`: they cost a fraction, and what is learned there holds at full size
@@ -73,6 +76,7 @@ class Fitting:
     """
 
     seed: int = 1
+    start: str = ""
     epochs: int = 36
     small_epochs: int = 0
     small_size: int = 32
@@ -123,7 +127,8 @@ def fit(
 
     Raises:
         ValueError: the run folder belongs to other settings or other data, there are fewer
-            images than a batch takes, or the loss is no number any more.
+            images than a batch takes, the loss is no number any more, or the weights to start
+            with cannot be taken.
     """
     how = with_best_precision(how)
     steps = len(training) // how.batch
@@ -132,10 +137,14 @@ def fit(
             f"A step takes {how.batch} images, and there are {len(training)} to learn from. Give "
             "more images, or a smaller `batch` in the settings."
         )
+    size = training.images.shape[1]
+    begun = fitted.load(Path(how.start), how.network, size) if how.start else None
     _claim_run_folder(run, how, fingerprint(training, validation))
     keras.utils.set_random_seed(how.seed)
     keras.mixed_precision.set_global_policy(how.mixed_precision)
-    model = how.network.build(training.images.shape[1])
+    model = how.network.build(size)
+    if begun:
+        model.set_weights(begun.get_weights())
     averaged = [tf.Variable(weight, trainable=False) for weight in model.weights]
     weights = sampling_weights(training, how.balance)
     optimizer = _optimizer(how, steps)

@@ -122,6 +122,19 @@ def test_a_released_model_answers_as_the_fitted_one(
     np.testing.assert_allclose(exported, fitted, atol=1e-3)
 
 
+def test_a_run_may_begin_with_the_weights_of_an_exported_model(
+    training: TrainingSet, held_out: Faces, tmp_path: Path
+) -> None:
+    model = fit(training, held_out, TINY, tmp_path / "first", quiet)
+    export.draft(model, TINY, training, tmp_path / "model", "tiny", "drawn faces", quiet)
+    how = replace(TINY, start=str(tmp_path / "model"), epochs=1, learning_rate=0.0)
+    again = fit(training, held_out, how, tmp_path / "second", quiet)
+    for one, other in zip(model.trainable_variables, again.trainable_variables, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), atol=1e-6)
+    with pytest.raises(ValueError, match="cannot be taken for resnet9"):
+        fit(training, held_out, replace(how, start=str(tmp_path)), tmp_path / "third", quiet)
+
+
 def test_the_default_network_stays_below_its_limit() -> None:
     model = ResNet9().build()
     assert count_macs(model) <= 100_000_000

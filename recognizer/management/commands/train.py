@@ -56,6 +56,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "--output", type=Path, metavar="DIR", help="where models lie (the site's own models)"
         )
+        parser.add_argument(
+            "--start",
+            metavar="DIR",
+            help="go on from a model's folder or another run's, of the same architecture",
+        )
         parser.add_argument("--epochs", type=int, metavar="N", help="instead of the settings'")
         parser.add_argument("--seed", type=int, metavar="N", help="instead of the settings'")
         parser.add_argument("--threads", type=int, default=os.cpu_count(), help="(%(default)s)")
@@ -90,7 +95,9 @@ class Command(BaseCommand):
             ) from error
 
         how = config.load(options["config"])
-        wanted = {name: options[name] for name in ("epochs", "seed") if options[name] is not None}
+        wanted = {
+            name: options[name] for name in ("start", "epochs", "seed") if options[name] is not None
+        }
         how = config.from_plain(config.to_plain(how) | wanted)
         fitting.set_threads(max(1, options["threads"]))
         how = fitting.with_best_precision(how)
