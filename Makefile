@@ -49,8 +49,8 @@ format: $(VENV)/dev.stamp ## Put the code in order
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
-bench: $(VENV)/dev.stamp ## Measure detection, classification and packing here (ARGS="--only packing")
-	@$(BIN)/python scripts/bench.py $(ARGS)
+bench: $(VENV)/dev.stamp ## Measure everything against what it replaces (ARGS="--only detection")
+	@$(BIN)/python -m scripts.bench $(ARGS)
 
 lock: $(VENV)/dev.stamp ## Pin the requirements again (UPGRADE=1 for the newest versions)
 	$(LOCK) requirements-dev.in -o requirements-dev.txt

@@ -97,7 +97,7 @@ class MTCNN:
         self.scale_factor = scale_factor
         self.thresholds = thresholds
         self.threads = threads or cores()
-        self._networks = {
+        self.networks = {
             name: LazySession(partial(mtcnn_networks.build, name), threads=1)
             for name in mtcnn_networks.NETWORKS
         }
@@ -108,7 +108,7 @@ class MTCNN:
             raise ValueError(f"Expected (H, W, 3) uint8, got {image.shape} {image.dtype}.")
         scales = self.scales(image.shape[1], image.shape[0])
         with _side_by_side(self.threads) as run:
-            search = _Search(image, self._networks, self.thresholds, run)
+            search = _Search(image, self.networks, self.thresholds, run)
             search.propose(scales)
             faces = search.faces()
             once = not faces

@@ -116,7 +116,7 @@ def test_tiles_give_the_map_of_the_whole(
 ) -> None:
     level = np.ascontiguousarray(astronaut[20 : 20 + height, 120 : 120 + width])
     with detection._side_by_side(2) as run:
-        search = detection._Search(level, mtcnn._networks, (0.3, 0.7, 0.8), run)
+        search = detection._Search(level, mtcnn.networks, (0.3, 0.7, 0.8), run)
         whole = search.propose_level(level, window=400)
         tiled = search.propose_level(level, window=43)
     assert len(whole[0]) == len(tiled[0])
