@@ -6,6 +6,8 @@ They give the published answers, but are written the way ONNX Runtime computes t
   layout that the runtime's vector kernels want.
 - It has no PReLU in that layout and would reorder every map for it, twice. So PReLU is written
   as a x + (1 - a) max(x, 0), in convolutions of one value per channel, which it does have.
+- P-Net's first PReLU, which the large maps make expensive, comes after the pooling, see
+  `_Graph.pooled_convolution`.
 - P-Net's two heads are one convolution, and of its two classes only the difference of their
   logits is computed: its sigmoid is the probability of the second.
 
@@ -40,7 +42,8 @@ def build(network: Network) -> bytes:
     graph = _Graph(_load(network))
     match network:
         case "pnet":
-            _convolutions(graph, [(3, "2 same"), (3, ""), (3, "")])
+            graph.pooled_convolution(3, 2)
+            _convolutions(graph, [(3, ""), (3, "")])
             outputs = {"map": graph.heads_map()}
         case "rnet":
             _convolutions(graph, [(3, "3 same"), (3, "3"), (2, "")])
@@ -88,12 +91,9 @@ def _whole_blocks(channels: int) -> int:
     return ceil(channels / _BLOCK) * _BLOCK
 
 
-def _filled(weights: Weight, outputs: int, inputs: int = 0) -> Weight:
-    """With zeros, up to so many outputs and inputs."""
-    missing = [(0, outputs - len(weights))]
-    if inputs:
-        missing.append((0, inputs - weights.shape[1]))
-    return np.pad(weights, missing + [(0, 0)] * (weights.ndim - len(missing)))
+def _filled(weights: Weight, length: int) -> Weight:
+    """With zeros, up to that length."""
+    return np.pad(weights, [(0, length - len(weights)), *[(0, 0)] * (weights.ndim - 1)])
 
 
 def _convolutions(graph: "_Graph", layers: list[tuple[int, str]]) -> None:
@@ -120,19 +120,52 @@ class _Graph:
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
         self._tip = "pixels"
+        # Which of the weights' channels the tip's are; None for the picture itself.
+        self._order: NDArray[np.intp] | None = None
 
     def convolution(self, kernel: int) -> None:
         """A valid convolution and its PReLU, one slope per channel."""
+        weights, bias, slopes = self._layer()
+        outputs = _whole_blocks(len(bias))
+        self._tip = self._convolve(_filled(weights, outputs), _filled(bias, outputs), kernel)
+        self._tip = self._prelu(self._tip, _filled(slopes, outputs))
+        self._order = np.arange(outputs)
+
+    def pooled_convolution(self, kernel: int, size: int) -> None:
+        """As `convolution` and `max_pool(size, same=True)`, with the PReLU after the pooling.
+
+        A channel with a slope of 0 or more keeps its order under PReLU, so it makes no
+        difference to it. With a negative slope a, PReLU(x) is max(x, a x), and the largest of
+        both in a window is the larger one of high = max(x) and low = max(a x): so a x is a
+        channel of its own. The larger one is low + max(high - low, 0), which is again PReLU,
+        with slopes 1 and 0; the sum is left to the next convolution, which takes both.
+        """
+        weights, bias, slopes = self._layer()
+        rising, falling = np.flatnonzero(slopes >= 0), np.flatnonzero(slopes < 0)
+        order = np.concatenate([rising, falling, falling])
+        factors = np.concatenate([np.ones(len(bias)), slopes[falling]]).astype(np.float32)
+        made = weights[order] * factors.reshape(-1, 1, 1, 1), bias[order] * factors
+        self._tip = self._convolve(*made, kernel)
+        self.max_pool(size, same=True)
+        differences = np.eye(len(order), dtype=np.float32)
+        high = len(rising) + np.arange(len(falling))
+        differences[high, high + len(falling)] = -1
+        self._tip = self._add("Conv", [self._tip, self._constant(differences[:, :, None, None])])
+        after = [slopes[rising], np.zeros(len(falling)), np.ones(len(falling))]
+        self._tip = self._prelu(self._tip, np.concatenate(after).astype(np.float32))
+        self._order = order
+
+    def _layer(self) -> tuple[Weight, Weight, Weight]:
+        """The next convolution's weights for the tip's channels, bias and slopes."""
         weights, bias = next(self._weights).transpose(3, 2, 0, 1), next(self._weights)
         slopes = next(self._weights).reshape(-1)
-        inputs, outputs = weights.shape[1], _whole_blocks(len(bias))
-        if self._nodes:
-            inputs = _whole_blocks(inputs)
-        else:
+        if self._order is None:
             weights, bias = _for_grey_levels(weights, bias)
-        weights = _filled(weights, outputs, inputs)
-        self._tip = self._convolve(weights, _filled(bias, outputs), kernel)
-        self._tip = self._prelu(self._tip, _filled(slopes, outputs))
+        else:
+            # Channels that were filled up have no weights.
+            weights = _filled(weights.swapaxes(0, 1), self._order.max() + 1)[self._order]
+            weights = weights.swapaxes(0, 1)
+        return weights, bias, slopes
 
     def max_pool(self, size: int, same: bool) -> None:
         """Stride 2. TensorFlow's "same" pads these sizes at the end only, as ceil_mode does."""
