@@ -7,4 +7,4 @@ class RecognizerConfig(AppConfig):
     verbose_name = _("Recognition")
 
     def ready(self) -> None:
-        from recognizer import signals  # noqa: F401  (connects the receivers)
+        from recognizer import checks, signals  # noqa: F401  (registers, connects)

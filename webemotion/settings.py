@@ -43,6 +43,7 @@ UNDO_SECONDS = 10
 # --- Recognition -----------------------------------------------------------------------------
 EMOTION_MODEL = env.str("EMOTION_MODEL", "")
 MODELS_ROOT = env.path("MODELS_ROOT", DATA_DIR / "models").absolute()
+DETECTOR = env.str("DETECTOR", "recognizer.vision.detection.MTCNN")
 MIN_FACE = env.int("MIN_FACE", 0)
 RECOGNITION_THREADS = env.int("RECOGNITION_THREADS", 1)
 # A photo claimed or queued for longer than this many seconds is taken to be lost and queued again.

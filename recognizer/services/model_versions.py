@@ -14,13 +14,14 @@ from pathlib import Path
 from django.conf import settings
 from django.db import Error as DatabaseFailure
 from django.db import connection, transaction
+from django.utils.module_loading import import_string
 
 from recognizer.models import ModelVersion, Promotion
 from recognizer.services import examples, model_store
 from recognizer.vision import Recognizer, images
 from recognizer.vision.cards import ModelCard
 from recognizer.vision.classification import ModelError, OnnxClassifier, read_card
-from recognizer.vision.detection import MTCNN
+from recognizer.vision.detection import Detector
 
 logger = logging.getLogger(__name__)
 
@@ -39,9 +40,8 @@ class InUse:
     @property
     def recognizer(self) -> Recognizer:
         """Its recogniser; networks are loaded by the first photo."""
-        return Recognizer(
-            _detector(settings.MIN_FACE, settings.RECOGNITION_THREADS), self.classifier
-        )
+        detector = _detector(settings.DETECTOR, settings.MIN_FACE, settings.RECOGNITION_THREADS)
+        return Recognizer(detector, self.classifier)
 
     def version(self) -> ModelVersion:
         """Its row, made when it is first used."""
@@ -247,6 +247,7 @@ def _load(wanted: Wanted) -> OnnxClassifier:
 
 
 @lru_cache(maxsize=1)
-def _detector(min_face: int, threads: int) -> MTCNN:
+def _detector(kind: str, min_face: int, threads: int) -> Detector:
     """One for all models; lru_cache, because its networks are large."""
-    return MTCNN(min_face=min_face or None, threads=threads)
+    detector: Detector = import_string(kind)(min_face=min_face or None, threads=threads)
+    return detector

@@ -151,8 +151,8 @@ class _Graph:
         high = len(rising) + np.arange(len(falling))
         differences[high, high + len(falling)] = -1
         self._tip = self._add("Conv", [self._tip, self._constant(differences[:, :, None, None])])
-        after = [slopes[rising], np.zeros(len(falling)), np.ones(len(falling))]
-        self._tip = self._prelu(self._tip, np.concatenate(after).astype(np.float32))
+        zeros = np.zeros(len(falling), np.float32)
+        self._tip = self._prelu(self._tip, np.concatenate([slopes[rising], zeros, zeros + 1]))
         self._order = order
 
     def _layer(self) -> tuple[Weight, Weight, Weight]:
