@@ -66,12 +66,39 @@ def test_a_face_cut_by_the_border_stays_in_the_photo(
 
 
 @pytest.mark.parametrize(
-    "shape", [(1, 1), (1, 400), (400, 1), (11, 11), (12, 12), (19, 23), (20, 20), (21, 300)]
+    "shape",
+    [
+        *[(1, 1), (1, 400), (400, 1), (11, 11), (12, 12), (19, 23), (20, 20), (21, 300)],
+        *[(200, 12_000), (12_000, 200)],
+    ],
 )
 def test_any_size_is_accepted(mtcnn: MTCNN, shape: tuple[int, int]) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (*shape, 3), dtype=np.uint8)
     for face in mtcnn.detect(noise):
         assert face.box[2] <= shape[1]
+
+
+def test_two_hundred_faces_are_found(mtcnn: MTCNN, astronaut: NDArray[np.uint8]) -> None:
+    head = cv2.resize(astronaut[20:230, 120:330], (96, 96), interpolation=cv2.INTER_AREA)
+    crowd = np.tile(head, (10, 20, 1)).astype(np.uint8)
+    faces = mtcnn.detect(crowd)
+    assert len(faces) == 200
+    tiles = {
+        (x + w // 2) // 96 + 20 * ((y + h // 2) // 96) for x, y, w, h in (f.box for f in faces)
+    }
+    assert len(tiles) == 200
+
+
+def test_a_mirrored_photo_has_the_same_face_mirrored(
+    mtcnn: MTCNN, astronaut: NDArray[np.uint8]
+) -> None:
+    (face,) = mtcnn.detect(astronaut)
+    (other,) = mtcnn.detect(np.ascontiguousarray(astronaut[:, ::-1]))
+    x, y, width, height = face.box
+    np.testing.assert_allclose(other.box, (512 - x - width, y, width, height), atol=8)
+    assert other.landmarks["left_eye"][0] == pytest.approx(
+        511 - face.landmarks["right_eye"][0], abs=6
+    )
 
 
 def test_a_picture_without_faces_has_none(mtcnn: MTCNN) -> None:

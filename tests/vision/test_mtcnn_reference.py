@@ -81,6 +81,45 @@ def test_faces_boxes_scores_and_landmarks_agree(
     assert found >= 8  # Else nothing has been compared.
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_the_same_faces_are_found_in_crowds(
+    reference: Reference, astronaut: NDArray[np.uint8], seed: int
+) -> None:
+    """Faces of many sizes, turned, at the borders and over each other."""
+    scene = crowd(astronaut, seed)
+    expected = [face for face in reference(scene) if face["confidence"] >= 0.95]
+    faces = MTCNN(min_face=20).detect(scene)
+    assert len(expected) >= 4
+    shares = overlap(
+        np.concatenate([corners(face["box"]) for face in expected]),
+        np.concatenate([corners(face.box) for face in faces]),
+    )
+    assert (shares.max(axis=1) > 0.7).all()
+    sure = np.array([face.score for face in faces]) >= 0.95
+    everything = np.concatenate([corners(face["box"]) for face in reference(scene)])
+    boxes = np.concatenate([corners(face.box) for face in faces])
+    assert (overlap(boxes[sure], everything).max(axis=1) > 0.7).all()
+
+
+def crowd(astronaut: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+    rng = np.random.default_rng(seed)
+    scene = rng.integers(60, 140, (440, 640, 3)).astype(np.uint8)
+    scene = cv2.GaussianBlur(scene, (0, 0), 3).astype(np.uint8)
+    head = astronaut[20:230, 120:330]
+    for _ in range(9):
+        side = int(np.exp(rng.uniform(np.log(50), np.log(220))))
+        turned = cv2.getRotationMatrix2D((105, 105), rng.uniform(-25, 25), 1)
+        face = cv2.warpAffine(head, turned, (210, 210), borderMode=cv2.BORDER_REFLECT)
+        face = cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA)[
+            :, :: rng.choice((-1, 1))
+        ]
+        left, top = rng.integers(-side // 4, (640 - 3 * side // 4, 440 - 3 * side // 4))
+        inside = face[max(0, -top) : 440 - top, max(0, -left) : 640 - left]
+        top, left = max(0, top), max(0, left)
+        scene[top : top + inside.shape[0], left : left + inside.shape[1]] = inside
+    return scene
+
+
 def test_a_large_min_face_does_not_lose_the_face(
     reference: Reference, astronaut: NDArray[np.uint8]
 ) -> None:
