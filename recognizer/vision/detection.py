@@ -27,7 +27,7 @@ _STRIDE = 2
 # What P-Net makes of a tile fits into a core's cache; of a whole level it does not, and then
 # it waits for the memory half of the time.
 _TILE = 256
-_BATCH = 64  # R- and O-Net's patches per call.
+_BATCH = 32 * 24 * 24  # pixels of R- and O-Net's patches per call, for the same reason
 _SMALLEST_FACE = 20.0  # pixels, the package's default
 _SMALLEST_SHARE = 0.025  # of the photo's short side
 _HARDLY_LARGER = 1.5  # times the smallest face looked for
@@ -244,11 +244,12 @@ class _Search:
         self, network: mtcnn_networks.Network, outputs: list[str], boxes: Floats, size: int
     ) -> list[NDArray[np.float32]]:
         """Run R- or O-Net on the boxes, a bounded number at a time."""
+        batch = max(1, _BATCH // size**2)
         # At least one batch, an empty one, for the shapes of the answers.
-        starts = range(0, max(1, len(boxes)), _BATCH)
+        starts = range(0, max(1, len(boxes)), batch)
 
         def judge(start: int) -> list[NDArray[np.float32]]:
-            cut = patches(self._photo, boxes[start : start + _BATCH], size)
+            cut = patches(self._photo, boxes[start : start + batch], size)
             return self._networks[network].run(outputs, {"pixels": cut})
 
         return [np.concatenate(parts) for parts in zip(*self._run(judge, starts), strict=True)]

@@ -110,7 +110,7 @@ def patches(photo: NDArray[np.uint32], boxes: Floats, size: int) -> NDArray[np.f
             :, None
         ]
         # The fourth byte is only carried along.
-        fetched: NDArray[np.uint8] = pixels[places].view(np.uint8)
+        fetched: NDArray[np.uint8] = pixels.take(places, mode="clip").view(np.uint8)
         return fetched.reshape(*places.shape, 4).astype(np.float32)
 
     upper = _between(fetch(top, left), fetch(top, left + 1), share_x)

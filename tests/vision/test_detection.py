@@ -159,7 +159,7 @@ def test_batches_give_the_answers_of_all_at_once(
     mtcnn: MTCNN, astronaut: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = mtcnn.detect(astronaut)
-    monkeypatch.setattr(detection, "_BATCH", 5)
+    monkeypatch.setattr(detection, "_BATCH", 5 * 24 * 24)
     assert mtcnn.detect(astronaut)[0].box == whole[0].box
 
 
