@@ -1,0 +1,44 @@
+"""Who uses the site, and what they may do."""
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class User(AbstractUser):
+    """A signed-in person; a class of our own from the start, because it can't be added later."""
+
+
+class ApiToken(models.Model):
+    """A personal token of the API; only its hash is kept."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="api_tokens")
+    name = models.CharField(_("name"), max_length=100)
+    digest = models.CharField(max_length=64, unique=True)
+    created = models.DateTimeField(default=timezone.now)
+    last_used = models.DateTimeField(null=True, blank=True)
+    revoked = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("API token")
+        verbose_name_plural = _("API tokens")
+        ordering = ("-created",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class UploadTally(models.Model):
+    """How many uploads an owner or an address has made in one hour."""
+
+    who = models.CharField(max_length=64)
+    hour = models.DateTimeField()
+    uploads = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=("who", "hour"), name="tally_once_an_hour")]
+
+    def __str__(self) -> str:
+        return f"{self.who} {self.hour:%Y-%m-%d %H}h: {self.uploads}"
