@@ -28,9 +28,17 @@ from recognizer.models import (
     Prediction,
     Promotion,
     Review,
+    ReviewScope,
     User,
 )
-from recognizer.services import deletion, owners, promotions, recognition, reviews, tokens
+from recognizer.services import (
+    deletion,
+    promotions,
+    recognition,
+    review_access,
+    reviews,
+    tokens,
+)
 from recognizer.text import EMOTION_NAMES
 from recognizer.vision.emotions import percent
 
@@ -75,10 +83,10 @@ class ForReviewers(ReadOnlyAdmin):
     """Rows that show people's faces: the permission `review` is what opens them."""
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        return owners.can_review(request.user)
+        return review_access.can_review(request.user)
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return owners.can_review(request.user)
+        return review_access.can_review(request.user)
 
 
 def crop(face: Face) -> SafeString:
@@ -137,7 +145,7 @@ class PhotoAdmin(WithWhatHangsOn, ForReviewers):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Photo]:
         faces = Face.objects.select_related("current").order_by("number")
-        photos = Photo.objects.live().select_related("user")
+        photos = review_access.photos_for(request.user).select_related("user")
         return photos.prefetch_related(Prefetch("faces", queryset=faces))
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
@@ -201,10 +209,10 @@ class ReviewInline(admin.TabularInline[Review, Prediction]):
     verbose_name_plural = _("verdicts (new ones are added, none is overwritten)")
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return owners.can_review(request.user)
+        return review_access.can_review(request.user)
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return owners.can_review(request.user)
+        return review_access.can_review(request.user)
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
@@ -247,13 +255,14 @@ class PredictionAdmin(ForReviewers):
     inlines = (ReviewInline,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Prediction]:
-        predictions = Prediction.objects.filter(face__photo__deleted_at=None)
+        visible = review_access.photos_for(request.user)
+        predictions = Prediction.objects.filter(face__photo__in=visible)
         related = predictions.select_related("face__photo", "model_version")
         return related.defer("model_version__card").prefetch_related("reviews")
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         # The page must be a form for the inline to take verdicts; all its own fields are read-only.
-        return owners.can_review(request.user)
+        return review_access.can_review(request.user)
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         title = {"title": _("Select a prediction to review")}
@@ -345,6 +354,17 @@ class ReviewAdmin(ForReviewers):
     search_fields = ("reviewer__username", "prediction__face__photo__name")
     list_select_related = ("prediction", "reviewer")
     date_hierarchy = "created"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Review]:
+        visible = review_access.photos_for(request.user)
+        return super().get_queryset(request).filter(prediction__face__photo__in=visible)
+
+
+@admin.register(ReviewScope)
+class ReviewScopeAdmin(admin.ModelAdmin[ReviewScope]):
+    """Who may review whose photos."""
+
+    list_display = ("reviewers", "owners")
 
 
 @admin.register(ModelVersion)

@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
-from recognizer.services import owners
+from recognizer.services import review_access
 from recognizer.text import SITE_NAME
 
 
@@ -15,5 +15,5 @@ def site(request: HttpRequest) -> dict[str, Any]:
         "site_name": SITE_NAME,
         "signup_enabled": settings.SIGNUP_ENABLED,
         "owner_is_guest": user is None or not user.is_authenticated,
-        "can_review": user is not None and owners.can_review(user),
+        "can_review": user is not None and review_access.can_review(user),
     }

@@ -18,6 +18,7 @@ from pytest_django import Settings
 
 from recognizer.models import Photo, User
 from tests import servers
+from tests.factories import let_review
 
 REQUIRE_ALL = os.environ.get("REQUIRE_ALL", "") not in {"", "0"}
 PASSWORD = "correct horse battery staple"
@@ -113,7 +114,7 @@ def reviewer(db: None) -> User:
     user.user_permissions.set(
         Permission.objects.filter(content_type__app_label="recognizer", codename__in=names)
     )
-    return user
+    return let_review(user)
 
 
 def _signed_in(user: User) -> Client:

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from django.contrib.auth.models import Group
 from django.core.files.base import ContentFile
 from django.db.models.fields.files import FieldFile
 from PIL import Image
 
-from recognizer.models import Face, ModelVersion, Photo, Prediction, User
+from recognizer.models import Face, ModelVersion, Photo, Prediction, ReviewScope, User
 from recognizer.services.owners import Owner
 from recognizer.vision.emotions import EMOTIONS
 
@@ -27,6 +28,14 @@ GUEST = Owner(guest="a-guest-of-the-tests")
 
 def owned_by(user: User) -> Owner:
     return Owner(user_id=user.pk)
+
+
+def let_review(user: User, owners: Group | None = None) -> User:
+    """Let somebody who has the permission review the photos of a group; of everybody, if none."""
+    group, _ = Group.objects.get_or_create(name=f"reviewers of {owners or 'everybody'}")
+    ReviewScope.objects.get_or_create(reviewers=group, owners=owners)
+    user.groups.add(group)
+    return user
 
 
 def picture(colour: int = 128, size: tuple[int, int] = (64, 48)) -> bytes:

@@ -46,6 +46,8 @@ MODELS_ROOT = env.path("MODELS_ROOT", DATA_DIR / "models").absolute()
 DETECTOR = env.str("DETECTOR", "recognizer.vision.detection.MTCNN")
 MIN_FACE = env.int("MIN_FACE", 0)
 RECOGNITION_THREADS = env.int("RECOGNITION_THREADS", 1)
+# How many reviewers are to look at each face.
+REVIEW_OPINIONS = env.int("REVIEW_OPINIONS", 1)
 # A photo claimed or queued for longer than this many seconds is taken to be lost and queued again.
 STALE_AFTER = env.int("STALE_AFTER", 120)
 SWEEP_EVERY = env.int("SWEEP_EVERY", 15)

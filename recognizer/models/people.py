@@ -1,9 +1,11 @@
 """Who uses the site, and what they may do."""
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import AbstractUser, Group
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 
@@ -42,3 +44,37 @@ class UploadTally(models.Model):
 
     def __str__(self) -> str:
         return f"{self.who} {self.hour:%Y-%m-%d %H}h: {self.uploads}"
+
+
+class ReviewScope(models.Model):
+    """Whose photos a group of reviewers may review."""
+
+    reviewers = models.ForeignKey(
+        Group,
+        models.CASCADE,
+        related_name="review_scopes",
+        verbose_name=_("reviewers"),
+        help_text=_("Its members who have the permission to review."),
+    )
+    owners = models.ForeignKey(
+        Group,
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("owners"),
+        help_text=_("Its members' photos. Empty: everybody's photos, guests' too."),
+    )
+
+    class Meta:
+        verbose_name = _("review scope")
+        verbose_name_plural = _("review scopes")
+        constraints = [
+            models.UniqueConstraint(fields=("reviewers", "owners"), name="review_scope_once"),
+            models.UniqueConstraint(
+                fields=("reviewers",), condition=Q(owners=None), name="review_scope_of_all_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.reviewers}: {self.owners or gettext('everybody')}"

@@ -1,5 +1,6 @@
 """Photos and the faces in them."""
 
+import random
 import secrets
 import uuid
 from collections import Counter
@@ -55,6 +56,11 @@ def photo_path(row: models.Model, name: str) -> str:
     """A random path: neither the upload's name nor the photo's id gives a file away."""
     token = secrets.token_hex(16)
     return f"photos/{token[:2]}/{token}{PurePosixPath(name).suffix}"
+
+
+def anywhere() -> float:
+    """A place in a random order, 0-1."""
+    return random.random()  # noqa: S311  (a sample has to be fair, not secret)
 
 
 class Photo(models.Model):
@@ -198,12 +204,36 @@ class Face(models.Model):
         help_text=_("The newest prediction: the one that pages show."),
     )
 
+    # What the review queue is ordered by. Each is kept here because the queue must find the next
+    # of 100,000 faces at once; `reviews` and `results` are the only ones to write them.
+    opinions = models.PositiveSmallIntegerField(
+        default=0, help_text=_("How many reviewers' verdicts on it stand.")
+    )
+    doubt = models.FloatField(
+        default=0.0, help_text=_("1 minus the confidence of the newest prediction.")
+    )
+    disagreement = models.FloatField(
+        default=0.0,
+        help_text=_("The largest share of probability that two models place elsewhere."),
+    )
+    shuffle = models.FloatField(
+        default=anywhere, help_text=_("Its place in a random order of all faces, 0-1.")
+    )
+    sampled_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("When the random order came to it; empty: not yet.")
+    )
+
     objects = FaceQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("face")
         verbose_name_plural = _("faces")
         ordering = ("photo", "number")
+        indexes = [
+            models.Index(fields=("opinions", "-doubt", "id"), name="face_by_doubt"),
+            models.Index(fields=("opinions", "-disagreement", "id"), name="face_by_disagreement"),
+            models.Index(fields=("opinions", "shuffle", "id"), name="face_at_random"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.photo} #{self.number}"

@@ -82,6 +82,8 @@ class Review(AppendOnly):
         CORRECT = "correct", _("correct to")
         NOT_A_FACE = "not_a_face", _("not a face")
         CANT_TELL = "cant_tell", _("can't tell")
+        # Undoing is a review too: from then on the person has said nothing.
+        WITHDRAWN = "withdrawn", _("withdrawn")
 
     class Role(models.TextChoices):
         OWNER = "owner", _("owner")
@@ -95,6 +97,16 @@ class Review(AppendOnly):
     role = models.CharField(_("role"), max_length=8, choices=Role.choices)
     verdict = models.CharField(_("verdict"), max_length=10, choices=Verdict.choices)
     emotion = models.CharField(_("emotion"), max_length=10, choices=EMOTION_CHOICES, blank=True)
+    order = models.CharField(
+        _("order"),
+        max_length=12,
+        blank=True,
+        default="",
+        help_text=_("Of the review queue that showed the face; empty: it was looked up."),
+    )
+    seconds = models.FloatField(
+        _("seconds"), null=True, blank=True, help_text=_("That the person looked at the face.")
+    )
     created = models.DateTimeField(default=timezone.now)
 
     class Meta:
@@ -111,3 +123,52 @@ class Review(AppendOnly):
 
     def __str__(self) -> str:
         return f"{self.get_verdict_display()} {self.emotion}".strip()
+
+
+class Opinion(models.Model):
+    """What a reviewer says of a face as things stand: the newest review that was not withdrawn.
+
+    The reviews tell it, too, but slowly; `services.reviews` alone writes these rows.
+    """
+
+    face = models.ForeignKey(Face, models.CASCADE, related_name="standing")
+    # Empty once the account was closed: what the person said stays.
+    reviewer = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+"
+    )
+    review = models.OneToOneField(Review, models.CASCADE, related_name="+")
+
+    class Meta:
+        verbose_name = _("opinion")
+        verbose_name_plural = _("opinions")
+        constraints = [
+            models.UniqueConstraint(fields=("face", "reviewer"), name="opinion_once_per_reviewer")
+        ]
+
+    def __str__(self) -> str:
+        return str(self.review)
+
+
+class Claim(models.Model):
+    """A reviewer has a face in front of them; until it ends, the seat is taken.
+
+    A face has as many seats as opinions are wanted of it.
+    """
+
+    face = models.ForeignKey(Face, models.CASCADE, related_name="claims")
+    seat = models.PositiveSmallIntegerField()
+    reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    created = models.DateTimeField(default=timezone.now)
+    until = models.DateTimeField(db_index=True)
+
+    class Meta:
+        verbose_name = _("claim")
+        verbose_name_plural = _("claims")
+        ordering = ("created", "id")
+        constraints = [
+            models.UniqueConstraint(fields=("face", "seat"), name="claim_one_a_seat"),
+            models.UniqueConstraint(fields=("face", "reviewer"), name="claim_one_a_reviewer"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.reviewer}: {self.face}"

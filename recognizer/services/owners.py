@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Network, ip_address
 
 from django.conf import settings
-from django.contrib.auth.models import AnonymousUser
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from recognizer.models import Photo, PhotoQuerySet, User
+from recognizer.models import Photo, PhotoQuerySet
 
 GUEST_KEY = "guest"
 SEEN_KEY = "guest_seen"
@@ -77,10 +76,6 @@ def photos_of(request: HttpRequest) -> PhotoQuerySet:
     """The photos this request may see as its owner; none for a stranger."""
     owner = of(request)
     return owner.photos() if owner else Photo.objects.none()
-
-
-def can_review(user: User | AnonymousUser) -> bool:
-    return user.is_active and user.has_perm("recognizer.review")
 
 
 def adopt(user_id: int, guest: str) -> int:

@@ -1,5 +1,7 @@
 """Save what was recognised: once, in one transaction, without losing what people reviewed."""
 
+from itertools import combinations
+
 import numpy as np
 from django.core.files.base import ContentFile
 from django.db import transaction
@@ -118,8 +120,20 @@ def _save_faces(
                 "arousal": recognized.arousal,
             },
         )
-        face.save(update_fields=["current"])
+        face.doubt = 1 - face.current.confidence
+        face.disagreement = _disagreement(face)
+        face.save(update_fields=["current", "doubt", "disagreement"])
     _remove_unreviewed(photo, kept=faces)
+
+
+def _disagreement(face: Face) -> float:
+    """The largest total variation distance between two models' probabilities, 0-1."""
+    answers = face.predictions.values_list("probabilities", flat=True)
+    distances = (
+        sum(abs(p - q) for p, q in zip(one, other, strict=True)) / 2
+        for one, other in combinations(answers, 2)
+    )
+    return max(distances, default=0.0)
 
 
 def _remove_unreviewed(photo: Photo, kept: list[Face]) -> None:

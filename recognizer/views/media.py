@@ -3,6 +3,7 @@
 from pathlib import PurePosixPath
 from uuid import UUID
 
+from django.db.models import Q
 from django.db.models.fields.files import FieldFile
 from django.http import (
     FileResponse,
@@ -16,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from recognizer.models import Face, Photo, PhotoQuerySet
-from recognizer.services import downloads, owners
+from recognizer.services import downloads, owners, review_access
 
 # The original is not among them: it may carry a place and a name, and no URL serves it.
 KINDS = ("display", "thumbnail", "annotated")
@@ -68,6 +69,6 @@ def private_image(
 
 
 def _visible(request: HttpRequest) -> PhotoQuerySet:
-    if request.user.is_authenticated and owners.can_review(request.user):
-        return Photo.objects.live()
-    return owners.photos_of(request)
+    """What the request may see as an owner, and as a reviewer."""
+    mine, to_review = owners.photos_of(request), review_access.photos_for(request.user)
+    return Photo.objects.filter(Q(pk__in=mine.values("pk")) | Q(pk__in=to_review.values("pk")))

@@ -7,7 +7,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 
 from recognizer.models import Photo, Prediction, User
-from tests.factories import GUEST, make_photo, owned_by
+from tests.factories import GUEST, let_review, make_photo, owned_by
 
 
 def client_of(user: User) -> Client:
@@ -18,10 +18,10 @@ def client_of(user: User) -> Client:
 
 @pytest.fixture
 def ruth(db: None) -> User:
-    """Staff with the permission `review` and nothing else."""
+    """Staff with the permission `review` and nothing else, for everybody's photos."""
     user = User.objects.create_user("ruth", is_staff=True)
     user.user_permissions.add(Permission.objects.get(codename="review"))
-    return user
+    return let_review(user)
 
 
 @pytest.fixture

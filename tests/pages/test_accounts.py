@@ -12,7 +12,7 @@ from recognizer.models import ApiToken, Photo, User
 from recognizer.services import tokens
 from tests.api.sending import PHOTOS, bearer, send
 from tests.conftest import PASSWORD
-from tests.factories import make_photo, noise, owned_by
+from tests.factories import let_review, make_photo, noise, owned_by
 from tests.pages.conftest import owner_of
 
 NEW = {"username": "carol", "email": "carol@example.org"}
@@ -288,11 +288,13 @@ def test_only_reviewers_are_led_to_the_admin(
         assert ('href="/admin/"' in page(client.get("/"))) is led
 
 
-def test_the_permission_has_a_name_that_can_be_given(alice: User, alice_client: Client) -> None:
+def test_the_permission_opens_what_a_scope_names(alice: User, alice_client: Client) -> None:
     photo = make_photo(owned_by(User.objects.create_user("dora")), faces=["happy"])
     path = f"/photos/{photo.pk}/image/display/"
     assert alice_client.get(path).status_code == 404
     alice.user_permissions.add(Permission.objects.get(codename="review"))
+    assert alice_client.get(path).status_code == 404
+    let_review(alice)
     assert alice_client.get(path).status_code == 200
 
 

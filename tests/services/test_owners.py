@@ -10,7 +10,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from recognizer.models import Photo, User
-from recognizer.services import deletion, owners
+from recognizer.services import deletion, owners, review_access
 from recognizer.services.owners import Owner
 from tests.factories import make_photo
 
@@ -242,8 +242,8 @@ def test_only_reviewers_and_superusers_may_review(
 ) -> None:
     root = django_user_model.objects.create_superuser("root")
     staff = django_user_model.objects.create_user("staff", is_staff=True)
-    allowed = [user for user in (alice, reviewer, root, staff) if owners.can_review(user)]
+    allowed = [user for user in (alice, reviewer, root, staff) if review_access.can_review(user)]
     assert allowed == [reviewer, root]
-    assert not owners.can_review(AnonymousUser())
+    assert not review_access.can_review(AnonymousUser())
     reviewer.is_active = False
-    assert not owners.can_review(reviewer)
+    assert not review_access.can_review(reviewer)
