@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from recognizer.models import EMOTION_CHOICES, Review, User
 from recognizer.services.gallery import Filters
+from recognizer.services.review_queue import Order, Queue
 
 
 class FilterForm(forms.Form):
@@ -42,6 +43,31 @@ class FilterForm(forms.Form):
         self.is_valid()
         chosen = {name: value for name, value in self.cleaned_data.items() if value}
         return Filters(**chosen)
+
+
+class QueueForm(forms.Form):
+    """What a reviewer wants to see; it lives in the URL, so a wrong part is ignored."""
+
+    TITLE = _("Review faces")
+
+    order = forms.ChoiceField(
+        label=_("Order"),
+        choices=[
+            (Order.UNCERTAIN, _("Least certain first")),
+            (Order.DISAGREEMENT, _("Models disagree")),
+            (Order.RANDOM, _("Random sample")),
+        ],
+        required=False,
+    )
+    only = forms.ChoiceField(
+        label=_("Emotion"), choices=[("", _("Any emotion")), *EMOTION_CHOICES], required=False
+    )
+
+    def queue(self, reviewer: User) -> Queue:
+        """The queue that the valid fields ask for."""
+        self.is_valid()
+        order = self.cleaned_data.get("order") or Order.UNCERTAIN
+        return Queue(reviewer, Order(order), self.cleaned_data.get("only", ""))
 
 
 class SignUpForm(BaseUserCreationForm[User]):

@@ -8,6 +8,7 @@ from django.views.i18n import JavaScriptCatalog
 from recognizer.api import api, docs
 
 urlpatterns = [
+    path("admin/review/", include("recognizer.review_urls")),
     path("admin/", admin.site.urls),
     path("api/docs", docs, name="api-docs"),
     path("api/v1/", api.urls),
