@@ -4,10 +4,13 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth.forms import BaseUserCreationForm
+from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from recognizer.models import EMOTION_CHOICES, Review, User
+from recognizer.models import EMOTION_CHOICES, ModelVersion, Review, User
+from recognizer.services import review_access
+from recognizer.services.accuracy import Selection
 from recognizer.services.gallery import Filters
 from recognizer.services.review_queue import Order, Queue
 
@@ -68,6 +71,39 @@ class QueueForm(forms.Form):
         self.is_valid()
         order = self.cleaned_data.get("order") or Order.UNCERTAIN
         return Queue(reviewer, Order(order), self.cleaned_data.get("only", ""))
+
+
+class SelectionForm(forms.Form):
+    """Of which faces the accuracy is asked; it lives in the URL, so a wrong part is ignored."""
+
+    since = forms.DateField(
+        label=_("From"), required=False, widget=forms.DateInput({"type": "date"}, "%Y-%m-%d")
+    )
+    until = forms.DateField(
+        label=_("To"), required=False, widget=forms.DateInput({"type": "date"}, "%Y-%m-%d")
+    )
+    owners = forms.ModelChoiceField(
+        Group.objects.none(), label=_("Owners"), required=False, empty_label=_("Everybody")
+    )
+    version = forms.ModelChoiceField(
+        ModelVersion.objects.defer("card"),
+        label=_("Model"),
+        required=False,
+        empty_label=_("Newest prediction"),
+    )
+
+    def __init__(self, data: Any, reviewer: User) -> None:
+        super().__init__(data)
+        self.reviewer = reviewer
+        groups = self.fields["owners"]
+        assert isinstance(groups, forms.ModelChoiceField)
+        groups.queryset = review_access.groups_for(reviewer)
+
+    def selection(self) -> Selection:
+        """What the valid fields ask for."""
+        self.is_valid()
+        chosen = {name: value for name, value in self.cleaned_data.items() if value}
+        return Selection(self.reviewer, **chosen)
 
 
 class SignUpForm(BaseUserCreationForm[User]):

@@ -1,6 +1,7 @@
 """Whose photos a reviewer may see: those of the owners in the groups that they may review."""
 
-from django.contrib.auth.models import AnonymousUser
+from django.contrib.auth.models import AnonymousUser, Group
+from django.db.models import QuerySet
 
 from recognizer.models import (
     Face,
@@ -31,6 +32,17 @@ def photos_for(user: User | AnonymousUser) -> PhotoQuerySet:
         return Photo.objects.live()
     # A subquery, because a join would give a photo once for each group of its owner.
     return Photo.objects.live().filter(user__in=User.objects.filter(groups__in=owners))
+
+
+def groups_for(user: User) -> QuerySet[Group]:
+    """The groups whose members' photos are among them, to choose from."""
+    if not can_review(user):
+        return Group.objects.none()
+    scopes = ReviewScope.objects.filter(reviewers__in=user.groups.all())
+    owners = list(scopes.values_list("owners", flat=True))
+    if user.is_superuser or None in owners:
+        return Group.objects.order_by("name")
+    return Group.objects.filter(pk__in=owners).order_by("name")
 
 
 def faces_for(user: User | AnonymousUser) -> FaceQuerySet:

@@ -20,8 +20,9 @@ from recognizer.models import Claim, Face, FaceQuerySet, Opinion, User
 from recognizer.services import review_access
 
 CLAIMED_FOR: Final = timedelta(minutes=10)
-# So many faces are looked at in order to claim one: more than there are reviewers at once.
-_REACH: Final = 50
+# So many faces more than wanted are looked at: more than other reviewers hold.
+_REACH: Final = 200
+GRID: Final = 48
 
 
 class Order(StrEnum):
@@ -92,7 +93,7 @@ def take(queue: Queue, count: int = 1) -> Sequence[Face]:
     # Those left over from another order or emotion would only keep others from them.
     own.exclude(face__in=mine).delete()
     own.update(until=now + CLAIMED_FOR)
-    for face in queue.waiting().exclude(pk__in=[face.pk for face in mine])[:_REACH]:
+    for face in queue.waiting().exclude(pk__in=[face.pk for face in mine])[: count + _REACH]:
         if len(mine) >= count:
             break
         if _claim(face, queue.reviewer):

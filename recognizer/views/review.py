@@ -1,17 +1,20 @@
 """The review queue in the admin: one face at a time, and the keyboard."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import wraps
 from math import ceil
+from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.contrib.admin.models import ADDITION, LogEntry
 from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
-from django.shortcuts import get_object_or_404, render
-from django.views.decorators.http import require_POST, require_safe
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from recognizer.forms import QueueForm
 from recognizer.models import Face, Opinion, Review, User
@@ -128,6 +131,49 @@ def back(request: HttpRequest) -> HttpResponse:
     if opinion is None:
         return render(request, "review/face.html", _next(asked))
     return render(request, "review/face.html", _with(asked, opinion.face, opinion.review))
+
+
+@for_reviewers
+@require_http_methods(["GET", "HEAD", "POST"])
+def grid(request: HttpRequest) -> HttpResponse:
+    """Many faces that are called alike: the wrong ones are marked, and the rest is accepted.
+
+    The wrong ones stay claimed, so they are what the queue shows next, one at a time.
+    """
+    reviewer = _reviewer(request)
+    form = QueueForm(request.POST or request.GET)
+    asked = form.queue(reviewer)
+    if request.method == "POST":
+        wrong = {_number(key) for key in request.POST.getlist("wrong")}
+        shown = {_number(key) for key in request.POST.getlist("face")}
+        _accept(request, asked, shown - wrong)
+        place = "review-queue" if wrong & shown else "review-grid"
+        query = urlencode({"order": asked.order, "only": asked.emotion})
+        return redirect(f"{reverse(place)}?{query}")
+    faces = review_queue.take(asked, review_queue.GRID) if asked.emotion else []
+    context = {
+        **admin.site.each_context(request),
+        "title": _("Review faces that are called alike"),
+        "form": form,
+        "asked": asked,
+        "faces": faces,
+    }
+    return render(request, "review/grid.html", context)
+
+
+def _accept(request: HttpRequest, asked: Queue, keys: Iterable[int]) -> None:
+    """Accept what was predicted of the faces that the reviewer still holds."""
+    held = asked.waiting().filter(pk__in=keys, claims__reviewer=asked.reviewer)
+    for face in held.select_related("current"):
+        assert face.current is not None
+        review = reviews.record(
+            face.current,
+            Review.Role.REVIEWER,
+            Review.Verdict.ACCEPT,
+            user=asked.reviewer,
+            order="grid",
+        )
+        _log(request, face, review)
 
 
 def _next(asked: Queue) -> dict[str, object]:

@@ -8,6 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from recognizer.models import Face, Opinion, Photo, Review, User
+from tests.factories import make_photo, owned_by
 
 QUEUE, VERDICT = reverse("review-queue"), reverse("review-verdict")
 UNDO, BACK = reverse("review-undo"), reverse("review-back")
@@ -97,6 +98,32 @@ def test_the_random_order_marks_its_sample(ruth_client: Client, faces: list[Face
     assert sampled.count() == 1
 
 
+def test_the_grid_accepts_all_but_the_marked_ones(ruth_client: Client, ruth: User) -> None:
+    photo = make_photo(owned_by(User.objects.create_user("dora")), "crowd.jpg", ["happy"] * 5)
+    grid = reverse("review-grid")
+    shown = ruth_client.get(grid, {"only": "happy"}).context["faces"]
+    assert len(shown) == 5
+    wrong = shown[2]
+    keys = [str(face.pk) for face in shown]
+    answer = ruth_client.post(
+        grid, {"face": keys, "wrong": [str(wrong.pk)], "only": "happy", "order": "uncertain"}
+    )
+    assert Review.objects.count() == 4
+    assert {review.order for review in Review.objects.all()} == {"grid"}
+    assert not Opinion.objects.filter(face=wrong).exists()
+    following = ruth_client.get(answer["Location"])
+    assert following.context["shown"].face == wrong
+    assert photo.faces.filter(opinions=1).count() == 4
+
+
+def test_the_grid_accepts_only_what_the_reviewer_holds(
+    ruth_client: Client, faces: list[Face]
+) -> None:
+    ruth_client.post(reverse("review-grid"), {"face": str(faces[0].pk), "only": "happy"})
+    assert not Review.objects.exists()
+    assert not ruth_client.get(reverse("review-grid")).context["faces"]
+
+
 @pytest.mark.parametrize(
     ("change", "status"),
     [
@@ -128,9 +155,9 @@ def test_wrong_filters_are_ignored(ruth_client: Client, faces: list[Face]) -> No
     assert answer.context["shown"].face == faces[1]
 
 
-@pytest.mark.parametrize("path", [QUEUE, VERDICT, UNDO, BACK])
+@pytest.mark.parametrize("path", [QUEUE, VERDICT, UNDO, BACK, reverse("review-grid")])
 def test_only_reviewers_get_in(staff_client: Client, alice_client: Client, path: str) -> None:
-    ask = "get" if path == QUEUE else "post"
+    ask = "get" if path in (QUEUE, reverse("review-grid")) else "post"
     assert getattr(staff_client, ask)(path).status_code == 403
     assert getattr(alice_client, ask)(path).status_code == 302
     assert getattr(Client(), ask)(path).status_code == 302
