@@ -1,5 +1,6 @@
 """The admin: look at photos and predictions, review them, queue a photo again."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -8,8 +9,10 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.db.models import Model, Prefetch, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.formats import localize
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
@@ -47,14 +50,17 @@ admin.site.site_title = "WebEmotion"
 admin.site.index_title = _("Photos, predictions and reviews")
 
 
+HANGING = (Face, Prediction, Review, ApiToken)
+
+
 class WithWhatHangsOn:
-    """Deleting a row takes predictions, reviews and tokens along, which nobody deletes alone."""
+    """Deleting a row takes what hangs on it along, which nobody deletes alone."""
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, Any, Any]:
         deleted, counts, forbidden, protected = super().get_deleted_objects(  # type: ignore[misc]
             objs, request
         )
-        hanging = {model._meta.verbose_name for model in (Prediction, Review, ApiToken)}
+        hanging = {model._meta.verbose_name for model in HANGING}
         return deleted, counts, set(forbidden) - hanging, protected
 
 
@@ -112,6 +118,28 @@ def verdict(prediction: Prediction) -> SafeString:
     return format_html(
         '<span class="we-{}">{} {}</span>', kind, prediction.label, percent(prediction.confidence)
     )
+
+
+def in_photo(face: Face, uncertain: bool) -> SafeString:
+    """The photo with this one face marked: others have predictions of their own."""
+    photo = face.photo
+    return format_html(
+        '<svg class="we-photo" viewBox="0 0 {} {}" role="img" aria-label="{}">'
+        '<image href="{}" width="100%" height="100%"/>'
+        '<rect class="we-box we-box--{}" x="{}" y="{}" width="{}" height="{}"/></svg>',
+        *(photo.width, photo.height, photo.name),
+        reverse("photo-image", args=[photo.pk, "display"]),
+        "uncertain" if uncertain else "certain",
+        *face.box,
+    )
+
+
+def table(head: Iterable[Any], rows: Iterable[Iterable[Any]]) -> SafeString:
+    """A plain table."""
+    line = format_html_join("", '<th scope="col">{}</th>', ((cell,) for cell in head))
+    lines = ((format_html_join("", "<td>{}</td>", ((cell,) for cell in row)),) for row in rows)
+    body = format_html_join("", "<tr>{}</tr>", lines)
+    return format_html("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>", line, body)
 
 
 @admin.register(Photo)
@@ -250,7 +278,10 @@ class PredictionAdmin(ForReviewers):
     date_hierarchy = "created"
     list_per_page = 50
     actions = ("accept",)
-    fields = ("in_photo", "face_crop", "what", "bars", "why", "photo", "model_version", "created")
+    fields = (
+        *("in_photo", "face_crop", "what", "bars", "why"),
+        *("photo", "model_version", "created", "history"),
+    )
     readonly_fields = fields
     inlines = (ReviewInline,)
 
@@ -329,22 +360,68 @@ class PredictionAdmin(ForReviewers):
 
     @admin.display(description=_("in its photo"))
     def in_photo(self, prediction: Prediction) -> SafeString:
-        """The photo with this one face marked: others have predictions of their own."""
-        face, photo = prediction.face, prediction.face.photo
-        return format_html(
-            '<svg class="we-photo" viewBox="0 0 {} {}" role="img" aria-label="{}">'
-            '<image href="{}" width="100%" height="100%"/>'
-            '<rect class="we-box we-box--{}" x="{}" y="{}" width="{}" height="{}"/></svg>',
-            *(photo.width, photo.height, photo.name),
-            reverse("photo-image", args=[photo.pk, "display"]),
-            "uncertain" if prediction.uncertain else "certain",
-            *face.box,
-        )
+        return in_photo(prediction.face, prediction.uncertain)
+
+    @admin.display(description=_("history"))
+    def history(self, prediction: Prediction) -> SafeString:
+        url = reverse("admin:recognizer_face_change", args=[prediction.face_id])
+        return format_html('<a href="{}">{}</a>', url, _("All that was said of this face"))
 
     @admin.display(description=_("reviews"))
     def reviewed(self, prediction: Prediction) -> str:
         made = [r for r in prediction.reviews.all() if r.role == Review.Role.REVIEWER]
         return ", ".join(str(review) for review in made)
+
+
+@admin.register(Face)
+class FaceAdmin(ForReviewers):
+    """One face's history: what every model said of it, and every person, and when."""
+
+    list_display = ("face_crop", "photo", "number", "opinions")
+    search_fields = ("photo__name",)
+    fields = ("marked", "said_by_models", "said_by_people")
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Face]:
+        visible = review_access.photos_for(request.user)
+        return Face.objects.filter(photo__in=visible).select_related("photo", "current")
+
+    @admin.display(description=_("face"))
+    def face_crop(self, face: Face) -> SafeString:
+        return crop(face)
+
+    @admin.display(description=_("in its photo"))
+    def marked(self, face: Face) -> SafeString:
+        return in_photo(face, face.uncertain)
+
+    @admin.display(description=_("models"))
+    def said_by_models(self, face: Face) -> SafeString:
+        made = face.predictions.select_related("model_version").defer("model_version__card")
+        rows = (
+            (localize(localtime(one.created)), one.model_version, verdict(one), probabilities(one))
+            for one in made
+        )
+        return table((_("when"), _("model"), _("answer"), _("probabilities")), rows)
+
+    @admin.display(description=_("people"))
+    def said_by_people(self, face: Face) -> SafeString:
+        made = Review.objects.filter(prediction__face=face).select_related(
+            "reviewer", "prediction__model_version"
+        )
+        rows = (
+            (
+                localize(localtime(one.created)),
+                one.reviewer or _("guest, or an account that was closed"),
+                one.get_role_display(),
+                one,
+                one.prediction.model_version,
+                one.order or "–",
+                "–" if one.seconds is None else f"{one.seconds:.1f} s",
+            )
+            for one in made
+        )
+        head = (_("when"), _("who"), _("as"), _("verdict"), _("on"), _("order"), _("took"))
+        return table(head, rows)
 
 
 @admin.register(Review)
