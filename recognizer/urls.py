@@ -25,6 +25,7 @@ urlpatterns = [
     path("download/csv/", downloads.as_csv, name="download-csv"),
     path("download/json/", downloads.as_json, name="download-json"),
     path("account/", accounts.account, name="account"),
+    path("account/lend/", accounts.lend, name="lend"),
     path("account/erase/", accounts.erase, name="erase"),
     path("account/tokens/", accounts.token_create, name="token-create"),
     path("account/tokens/<int:token_id>/revoke/", accounts.token_revoke, name="token-revoke"),

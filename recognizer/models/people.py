@@ -10,7 +10,13 @@ from django.utils.translation import gettext_lazy as _
 
 
 class User(AbstractUser):
-    """A signed-in person; a class of our own from the start, because it can't be added later."""
+    """A signed-in person; a class of our own from the start, because it can't be added later.
+
+    Attributes:
+        lends_since: since when models may learn from the person's reviewed faces; empty: not.
+    """
+
+    lends_since = models.DateTimeField(_("lends faces since"), null=True, blank=True)
 
 
 class ApiToken(models.Model):

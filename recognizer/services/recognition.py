@@ -26,7 +26,7 @@ def recognize(photo_id: UUID) -> None:
     if photo is None:
         return
     try:
-        image = _read_original(photo)
+        image = read_original(photo)
         # Asked once: a model that is promoted meanwhile has not read this photo.
         model = model_versions.in_use()
         result = model.recognizer.recognize(image)
@@ -39,6 +39,19 @@ def recognize(photo_id: UUID) -> None:
         logger.info("Photo %s: %d faces.", photo.pk, len(result.faces))
     else:
         logger.warning("Photo %s was taken over by another worker.", photo.pk)
+
+
+def read_original(photo: Photo) -> NDArray[np.uint8]:
+    """The photo's own pixels, upright, (H, W, 3) RGB.
+
+    Raises:
+        OSError, ValueError: it is gone, or cannot be decoded any more.
+    """
+    with photo.original.open("rb") as file:
+        decoded = images.decode(file.read())
+    if isinstance(decoded, images.Undecodable):
+        raise ValueError(f"The stored original can't be decoded: {decoded.reason}.")
+    return decoded.image
 
 
 def queue_again(photo_ids: Iterable[UUID]) -> int:
@@ -106,11 +119,3 @@ def _let_go(photo: Photo) -> None:
         mine.update(status=Photo.Status.FAILED, error=error, finished_at=now)
     elif mine.update(status=Photo.Status.QUEUED, claimed_at=None, queued_at=now, sent_at=now):
         queue.send(photo.pk)
-
-
-def _read_original(photo: Photo) -> NDArray[np.uint8]:
-    with photo.original.open("rb") as file:
-        decoded = images.decode(file.read())
-    if isinstance(decoded, images.Undecodable):
-        raise ValueError(f"The stored original can't be decoded: {decoded.reason}.")
-    return decoded.image

@@ -19,7 +19,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from recognizer.forms import SignUpForm, TokenForm
-from recognizer.services import deletion, owners, tokens
+from recognizer.services import deletion, owners, reviewed_faces, tokens
 from recognizer.text import SITE_NAME
 
 
@@ -89,6 +89,22 @@ def token_revoke(request: HttpRequest, token_id: int) -> HttpResponse:
     assert request.user.is_authenticated
     if tokens.revoke(request.user, token_id):
         messages.success(request, _("The token is revoked."))
+    return redirect("account")
+
+
+@require_POST
+@signed_in
+def lend(request: HttpRequest) -> HttpResponse:
+    """Let models learn from one's reviewed faces, or no longer."""
+    assert request.user.is_authenticated
+    agrees = request.POST.get("lend") == "on"
+    reviewed_faces.lend(request.user, agrees)
+    messages.success(
+        request,
+        _("Models may learn from your reviewed faces.")
+        if agrees
+        else _("Models do not learn from your faces any more."),
+    )
     return redirect("account")
 
 

@@ -303,3 +303,19 @@ def test_a_guests_own_value_is_never_shown(guest: Client) -> None:
     photo = Photo.objects.get()
     for path in ("/", "/history/", "/account/", f"/photos/{photo.pk}/", f"{PHOTOS}/{photo.pk}"):
         assert secret not in page(guest.get(path))
+
+
+def test_an_owner_lends_their_faces_and_takes_them_back(alice: User, alice_client: Client) -> None:
+    assert "I agree" in page(alice_client.get("/account/"))
+    alice_client.post("/account/lend/", {"lend": "on"})
+    alice.refresh_from_db()
+    assert alice.lends_since is not None
+    assert "You agreed" in page(alice_client.get("/account/"))
+    alice_client.post("/account/lend/")
+    alice.refresh_from_db()
+    assert alice.lends_since is None
+
+
+def test_a_guest_cannot_lend(guest: Client) -> None:
+    assert guest.post("/account/lend/", {"lend": "on"}).status_code == 302
+    assert "I agree" not in page(guest.get("/account/"))

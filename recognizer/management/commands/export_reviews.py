@@ -1,0 +1,42 @@
+"""Write the reviewed faces of owners who lend theirs, for training."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from recognizer.services import reviewed_faces
+from recognizer.services.reviewed_faces import ExportError, Layout
+
+
+class Command(BaseCommand):
+    help = (
+        "Write the reviewed faces of the owners who agreed to lend theirs (on their page "
+        "Account) into a new folder that `manage.py train` reads. Guests' photos never count."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("folder", type=Path, metavar="DIR", help="must not be there yet")
+        parser.add_argument(
+            "--layout",
+            choices=[layout.value for layout in Layout],
+            default=Layout.VOTES.value,
+            help="images with votes.csv, or one folder for each emotion (%(default)s)",
+        )
+
+    def handle(self, **options: Any) -> None:
+        folder = options["folder"]
+        try:
+            exported = reviewed_faces.export(folder, Layout(options["layout"]))
+        except ExportError as error:
+            raise CommandError(str(error)) from error
+        except OSError as error:
+            raise CommandError(f"{error.filename or folder}: {error.strerror}.") from error
+        self.stdout.write(f"{exported.faces} faces are in {folder}.")
+        if exported.unreadable:
+            self.stdout.write(f"{exported.unreadable} photos could not be read any more.")
+        if exported.divided:
+            self.stdout.write(
+                f"{exported.divided} faces were left out: most reviewers gave them no emotion."
+            )

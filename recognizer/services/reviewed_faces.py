@@ -1,0 +1,177 @@
+"""Reviewed faces to learn from: of owners who agreed, and only while they do.
+
+Guests' photos never count, for a guest cannot be asked. What is deleted is not there.
+"""
+
+import csv
+import secrets
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from django.db.models import Prefetch
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
+from numpy.typing import NDArray
+
+from recognizer.models import Face, Opinion, Photo, Review, User
+from recognizer.services import model_versions, recognition, reviews
+from recognizer.vision.emotions import EMOTIONS
+from recognizer.vision.preprocessing import Preprocessing, crop_face
+
+UNKNOWN: Final = "unknown"
+NOT_A_FACE: Final = "not_a_face"
+COLUMNS: Final = (*EMOTIONS, UNKNOWN, NOT_A_FACE)
+"""The columns of votes.csv, as the training room reads it (docs/training.md)."""
+SIDE: Final = 96
+
+
+class Layout(StrEnum):
+    """How an export is laid out."""
+
+    VOTES = "votes"
+    FOLDERS = "folders"
+
+
+class ExportError(ValueError):
+    """Nothing was exported; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewedFace:
+    """A face with what its reviewers say.
+
+    Attributes:
+        face: the row.
+        votes: how many said what, by COLUMNS.
+        group: the same for all faces of an owner, and not to be traced to a person.
+    """
+
+    face: Face
+    votes: Mapping[str, int]
+    group: str
+
+    @property
+    def majority(self) -> str:
+        """What more than half of the reviewers said; "" if they are divided."""
+        name, count = max(self.votes.items(), key=lambda item: item[1])
+        return name if 2 * count > sum(self.votes.values()) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What came of an export.
+
+    Attributes:
+        faces: how many were written.
+        unreadable: how many photos could not be read any more.
+        divided: how many faces were left out of class folders for want of a majority.
+    """
+
+    faces: int
+    unreadable: int = 0
+    divided: int = 0
+
+
+def lend(user: User, agrees: bool) -> None:
+    """Let models learn from the user's reviewed faces, or no longer."""
+    if agrees != (user.lends_since is not None):
+        user.lends_since = timezone.now() if agrees else None
+        user.save(update_fields=["lends_since"])
+
+
+def lent_photos() -> Iterator[tuple[Photo, list[ReviewedFace]]]:
+    """The photos of owners who agreed, with those of their faces that have been reviewed."""
+    standing = Opinion.objects.select_related("review__prediction")
+    reviewed = (
+        Face.objects.filter(opinions__gt=0)
+        .prefetch_related(Prefetch("standing", queryset=standing))
+        .order_by("number")
+    )
+    photos = Photo.objects.live().filter(
+        user__lends_since__isnull=False, status=Photo.Status.DONE, faces__opinions__gt=0
+    )
+    ordered = photos.distinct().order_by("created", "pk")
+    for photo in ordered.prefetch_related(Prefetch("faces", queryset=reviewed)).iterator(100):
+        group = salted_hmac("reviewed faces", f"user:{photo.user_id}").hexdigest()[:16]
+        faces = [ReviewedFace(face, _votes(face), group) for face in photo.faces.all()]
+        yield photo, faces
+
+
+def export(folder: Path, layout: Layout = Layout.VOTES) -> Exported:
+    """Write the reviewed faces into a new folder, as the model would see them, but larger.
+
+    Args:
+        folder: must not be there yet; it appears whole or not at all.
+        layout: VOTES gives faces/*.png and votes.csv; FOLDERS gives <emotion>/*.png of the faces
+            that most reviewers agree on.
+
+    Raises:
+        ExportError: the folder is there already, or there is no face to write.
+    """
+    if folder.exists():
+        raise ExportError(f"{folder} is there already; name a folder that is not.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}")
+    draft.mkdir()
+    try:
+        exported = _write(draft, layout)
+        if not exported.faces:
+            raise ExportError(
+                "There is no face to export: none has been reviewed of an owner who lends theirs "
+                "(on the page Account)."
+            )
+        draft.replace(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return exported
+
+
+def _write(folder: Path, layout: Layout) -> Exported:
+    preprocessing = model_versions.classifier().card.preprocessing
+    rows, unreadable, divided = [], 0, 0
+    for photo, faces in lent_photos():
+        try:
+            image = recognition.read_original(photo)
+        except (OSError, ValueError):
+            unreadable += 1
+            continue
+        for one in faces:
+            if layout == Layout.FOLDERS and one.majority not in EMOTIONS:
+                divided += 1
+                continue
+            place = one.majority if layout == Layout.FOLDERS else "faces"
+            # Random names: neither a person nor a photo can be told from them.
+            name = f"{place}/{secrets.token_hex(12)}.png"
+            (folder / place).mkdir(exist_ok=True)
+            cv2.imwrite(str(folder / name), _crop(image, one.face, preprocessing))
+            rows.append([name, *(one.votes[column] for column in COLUMNS), "", one.group])
+    if layout == Layout.VOTES:
+        with (folder / "votes.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["file", *COLUMNS, "split", "group"])
+            writer.writerows(rows)
+    return Exported(len(rows), unreadable, divided)
+
+
+def _crop(image: NDArray[np.uint8], face: Face, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    larger = Preprocessing(SIDE, preprocessing.margin, preprocessing.shift_y, preprocessing.align)
+    landmarks = {name: (float(x), float(y)) for name, (x, y) in face.landmarks.items()}
+    return crop_face(image, face.box, landmarks, larger)
+
+
+def _votes(face: Face) -> Mapping[str, int]:
+    said = Counter(_column(opinion.review) for opinion in face.standing.all())
+    return {column: said[column] for column in COLUMNS}
+
+
+def _column(review: Review) -> str:
+    if review.verdict == Review.Verdict.NOT_A_FACE:
+        return NOT_A_FACE
+    return reviews.answer_of(review) or UNKNOWN
