@@ -1,7 +1,7 @@
 """Whose photos a reviewer may see: those of the owners in the groups that they may review."""
 
 from django.contrib.auth.models import AnonymousUser, Group
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from recognizer.models import (
     Face,
@@ -46,7 +46,10 @@ def groups_for(user: User) -> QuerySet[Group]:
 
 
 def faces_for(user: User | AnonymousUser) -> FaceQuerySet:
-    """The faces in them that have a prediction."""
-    return Face.objects.filter(
-        photo__in=photos_for(user), photo__status=Photo.Status.DONE, current__isnull=False
-    )
+    """The faces in them that have a prediction.
+
+    Asked face by face (EXISTS), so that a database may go through the faces in the order wanted
+    and stop at the first ones, instead of beginning with all photos.
+    """
+    photos = photos_for(user).filter(pk=OuterRef("photo"), status=Photo.Status.DONE)
+    return Face.objects.filter(Exists(photos), current__isnull=False)

@@ -20,8 +20,8 @@ from recognizer.models import Claim, Face, FaceQuerySet, Opinion, User
 from recognizer.services import review_access
 
 CLAIMED_FOR: Final = timedelta(minutes=10)
-# So many faces more than wanted are looked at: more than other reviewers hold.
-_REACH: Final = 200
+# So many faces more than wanted are looked at, in case that others claim the first ones just now.
+_REACH: Final = 20
 GRID: Final = 48
 
 
@@ -56,8 +56,12 @@ class Queue:
 
     def waiting(self) -> FaceQuerySet:
         """The faces that wait for this reviewer, those that others have included."""
-        faces = review_access.faces_for(self.reviewer).filter(opinions__lt=settings.REVIEW_OPINIONS)
-        if settings.REVIEW_OPINIONS > 1:
+        faces = review_access.faces_for(self.reviewer)
+        if settings.REVIEW_OPINIONS == 1:
+            # Said so, the index gives them in order, and nothing has to be sorted.
+            faces = faces.filter(opinions=0)
+        else:
+            faces = faces.filter(opinions__lt=settings.REVIEW_OPINIONS)
             faces = faces.exclude(standing__reviewer=self.reviewer)
         if self.order == Order.DISAGREEMENT:
             faces = faces.filter(disagreement__gt=0)
@@ -89,15 +93,18 @@ def take(queue: Queue, count: int = 1) -> Sequence[Face]:
     now = timezone.now()
     Claim.objects.filter(until__lt=now).delete()
     own = Claim.objects.filter(reviewer=queue.reviewer)
-    mine = list(queue.waiting().filter(claims__in=own).order_by("claims__created", "claims__id"))
+    waiting = queue.waiting().select_related("photo", "current")
+    mine = list(waiting.filter(claims__in=own).order_by("claims__created", "claims__id"))
     # Those left over from another order or emotion would only keep others from them.
     own.exclude(face__in=mine).delete()
     own.update(until=now + CLAIMED_FOR)
-    for face in queue.waiting().exclude(pk__in=[face.pk for face in mine])[: count + _REACH]:
-        if len(mine) >= count:
-            break
-        if _claim(face, queue.reviewer):
-            mine.append(face)
+    if len(mine) < count:
+        # A seat that is taken is no place to look at, unless there are several.
+        free = waiting.filter(claims=None) if settings.REVIEW_OPINIONS == 1 else waiting
+        others = free.exclude(pk__in=[face.pk for face in mine])
+        for face in others[: count + _REACH]:
+            if len(mine) < count and _claim(face, queue.reviewer):
+                mine.append(face)
     return mine[:count]
 
 

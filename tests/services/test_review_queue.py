@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Group, Permission
+from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -155,6 +156,26 @@ def test_the_sample_includes_what_the_random_order_passed_over(
     review_queue.mark_sampled(queue, face)
     sampled = photo.faces.exclude(sampled_at=None).order_by("number")
     assert numbers(sampled) == [1, 2]
+
+
+@pytest.mark.parametrize("order", [Order.UNCERTAIN, Order.RANDOM])
+def test_the_next_face_is_found_without_sorting_all(
+    photo: Photo, reviewer: User, order: Order
+) -> None:
+    """So that it takes as long with 100,000 faces; how long, `make bench` tells."""
+    if connection.vendor != "sqlite":
+        pytest.skip("reads SQLite's plan")
+    plan = Queue(reviewer, order).waiting().filter(claims=None)[:22].explain()
+    assert "USE TEMP B-TREE FOR ORDER BY" not in plan
+    assert "face_by_doubt" in plan or "face_at_random" in plan
+
+
+def test_a_step_takes_a_few_queries(
+    photo: Photo, reviewer: User, django_assert_max_num_queries: object
+) -> None:
+    take(Queue(reviewer), 2)
+    with django_assert_max_num_queries(8):  # type: ignore[operator]
+        assert len(take(Queue(reviewer), 2)) == 2
 
 
 def test_progress_counts_what_waits_and_what_is_done(photo: Photo, reviewer: User) -> None:
