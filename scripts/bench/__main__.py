@@ -13,7 +13,7 @@ from pathlib import Path
 
 from recognizer.vision.classification import ModelError
 from recognizer.vision.sessions import cores
-from scripts.bench import datasets, detection, processes
+from scripts.bench import datasets, detection, processes, reviewing
 from scripts.bench.measuring import Table
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "BENCHMARKS.md"
@@ -29,6 +29,7 @@ SECTIONS: Mapping[str, Callable[[Table, int, Path | None], None]] = {
     "memory": processes.memory,
     "workers": processes.workers,
     "packing": datasets.packing,
+    "review": reviewing.review_queue,
 }
 
 HEAD = """# Benchmarks
