@@ -14,7 +14,7 @@ from scripts.bench.measuring import Table
 ROOT = Path(__file__).resolve().parents[2]
 FACES = (1_000, 100_000)
 REVIEWERS = 10
-STEPS = 300
+STEPS = 100
 FACES_A_PHOTO = 5
 
 
