@@ -135,17 +135,18 @@ def test_a_run_may_begin_with_the_weights_of_an_exported_model(
         fit(training, held_out, replace(how, start=str(tmp_path)), tmp_path / "third", quiet)
 
 
-def test_the_default_network_stays_below_its_limit() -> None:
-    model = ResNet9().build()
-    assert count_macs(model) <= 100_000_000
+@pytest.mark.parametrize("entry", [0, 32])
+def test_the_default_network_stays_below_its_limit(entry: int) -> None:
+    assert count_macs(ResNet9(entry=entry).build()) <= 100_000_000
 
 
-def test_macs_are_counted_as_by_hand() -> None:
-    model = ResNet9(widths=(2, 3, 4), squeeze=1).build(size=16)
-    stages = 0
-    for side, before, width in ((8, 4, 2), (4, 2, 3), (2, 3, 4)):
-        stages += side * side * 9 * (before * width + 2 * width * width) + 2 * width * width
-    assert count_macs(model) == stages + 4 * (8 + 7 + 1)
+@pytest.mark.parametrize(("entry", "channels"), [(0, 4), (5, 5)])
+def test_macs_are_counted_as_by_hand(entry: int, channels: int) -> None:
+    model = ResNet9(widths=(2, 3, 4), entry=entry, squeeze=1).build(size=16)
+    macs = 16 * 16 * 9 * entry
+    for side, before, width in ((8, channels, 2), (4, 2, 3), (2, 3, 4)):
+        macs += side * side * 9 * (before * width + 2 * width * width) + 2 * width * width
+    assert count_macs(model) == macs + 4 * (8 + 7 + 1)
 
 
 def test_the_first_epochs_may_see_smaller_pictures(

@@ -15,18 +15,21 @@ class ResNet9:
     """A small residual network for 48x48 grey faces.
 
     After "Deep Residual Learning" (He et al., 2016) with squeeze-and-excitation
-    (Hu et al., 2018). The picture is first folded to half its side with four channels, which
-    loses nothing (space-to-depth, as in Shi et al., 2016, the other way round): a convolution
-    at the full side is mostly memory traffic, and costs a CPU a third of the time.
+    (Hu et al., 2018). By default the picture is first folded to half its side with four
+    channels, which loses nothing (space-to-depth, Shi et al., 2016, the other way round): a
+    convolution at the full side is mostly memory traffic, and costs a CPU a third of the time.
 
     Attributes:
-        widths: channels of each stage; each but the first halves the side.
+        widths: channels of each stage; each halves the side, the first one by folding, or by
+            its stride if there is an entry.
+        entry: channels of a convolution at the full side; 0 folds instead.
         blocks: residual blocks of each stage.
         dropout, hidden: of what leads to the heads, see `with_heads`.
         squeeze: by how much squeeze-and-excitation narrows the channels.
     """
 
     widths: tuple[int, int, int] = (48, 96, 192)
+    entry: int = 0
     blocks: tuple[int, int, int] = (1, 1, 1)
     dropout: float = 0.3
     squeeze: int = 8
@@ -37,9 +40,9 @@ class ResNet9:
         if size % 2:
             raise SettingsError(f"resnet9 takes pictures of an even side, not {size} pixels.")
         faces = keras.Input((size, size, 1), name="faces")
-        x = _folded(faces)
+        x = _convolution(faces, self.entry, stride=1) if self.entry else _folded(faces)
         for stage, (width, blocks) in enumerate(zip(self.widths, self.blocks, strict=True)):
-            x = _convolution(x, width, stride=2 if stage else 1)
+            x = _convolution(x, width, stride=2 if stage or self.entry else 1)
             for _ in range(blocks):
                 x = _residual(x, width)
             x = _squeeze_excite(x, self.squeeze)
