@@ -60,7 +60,7 @@ soft_labels = "soft.npz"
 
 [network]
 name = "resnet9"
-widths = [4, 8, 8, 8]
+widths = [4, 8, 8]
 squeeze = 2
 """
 

@@ -13,7 +13,7 @@ mixed_precision = "float32"
 
 [network]
 name = "resnet9"
-widths = [4, 8, 8, 8]
+widths = [4, 8, 8]
 squeeze = 2
 """
 
