@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.core.cache import cache
 from django.test import Client
 from numpy.typing import NDArray
 from PIL import Image
@@ -66,6 +67,12 @@ def own_files(settings: Settings, tmp_path: Path) -> None:
     """Each test stores its files, and the models of its site, in folders of its own."""
     settings.MEDIA_ROOT = tmp_path / "media"
     settings.MODELS_ROOT = tmp_path / "own-models"
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> None:
+    """What one test left in the cache of this process must not answer in another."""
+    cache.clear()
 
 
 @pytest.fixture(autouse=True)

@@ -75,19 +75,6 @@ class Queue:
         return self.order == Order.RANDOM and not self.emotion
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a queue has come.
-
-    Attributes:
-        waiting: faces that still want an opinion.
-        done: opinions that this reviewer holds.
-    """
-
-    waiting: int
-    done: int
-
-
 def take(queue: Queue, count: int = 1) -> Sequence[Face]:
     """Claim up to `count` faces for the reviewer, those that they have already first."""
     now = timezone.now()
@@ -130,12 +117,6 @@ def claim_again(face: Face, reviewer: User) -> None:
     _claim(face, reviewer)
 
 
-def release(reviewer: User, face: Face | None = None) -> None:
-    """Give up a claim, or all of a reviewer's."""
-    claims = Claim.objects.filter(reviewer=reviewer)
-    (claims.filter(face=face) if face else claims).delete()
-
-
 def mark_sampled(queue: Queue, face: Face) -> None:
     """Note that the random order has come as far as this face.
 
@@ -148,7 +129,6 @@ def mark_sampled(queue: Queue, face: Face) -> None:
     Face.objects.filter(pk__in=seen.values("pk")).update(sampled_at=now)
 
 
-def progress(queue: Queue) -> Progress:
-    """How many faces wait, and what the reviewer has done."""
-    done = Opinion.objects.filter(reviewer=queue.reviewer).count()
-    return Progress(queue.waiting().count(), done)
+def done_by(reviewer: User) -> int:
+    """How many faces the reviewer's verdict stands on."""
+    return Opinion.objects.filter(reviewer=reviewer).count()

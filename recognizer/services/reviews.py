@@ -59,22 +59,17 @@ def record(
     return review
 
 
-def withdraw(user: User) -> Face | None:
-    """Undo a reviewer's last verdict that stands, by another review; the face that it was about."""
-    with transaction.atomic():
-        newest = Opinion.objects.filter(reviewer=user).order_by("-review__created", "-review")
-        last = newest.select_related("face", "review__prediction").first()
-        if last is None:
-            return None
-        record(
-            last.review.prediction,
-            Review.Role.REVIEWER,
-            Review.Verdict.WITHDRAWN,
-            user=user,
-            order=last.review.order,
-        )
-    last.face.refresh_from_db()
-    return last.face
+def withdraw(user: User) -> Review | None:
+    """Undo a reviewer's last verdict that stands, by another review, which is given back."""
+    newest = Opinion.objects.filter(reviewer=user).order_by("-review__created", "-review")
+    last = newest.select_related("review__prediction__face").first()
+    if last is None:
+        return None
+    undone, order = last.review.prediction, last.review.order
+    role, withdrawn = Review.Role.REVIEWER, Review.Verdict.WITHDRAWN
+    review = record(undone, role, withdrawn, user=user, order=order)
+    undone.face.refresh_from_db()
+    return review
 
 
 def answer_of(review: Review) -> str:

@@ -106,12 +106,13 @@ def undo(request: HttpRequest) -> HttpResponse:
     """Withdraw the reviewer's last verdict, and show its face again."""
     reviewer = _reviewer(request)
     asked = QueueForm(request.POST).queue(reviewer)
-    face = reviews.withdraw(reviewer)
-    if face is None:
+    undone = reviews.withdraw(reviewer)
+    if undone is None:
         return render(request, "review/face.html", _next(asked))
-    newest = Review.objects.filter(prediction__face=face, reviewer=reviewer).first()
-    if newest:
-        _log(request, face, newest)
+    face = undone.prediction.face
+    _log(request, face, undone)
+    if not review_access.faces_for(reviewer).filter(pk=face.pk).exists():
+        return render(request, "review/face.html", _next(asked))  # It may not be seen any more.
     review_queue.claim_again(face, reviewer)
     return render(request, "review/face.html", _with(asked, face))
 
@@ -192,11 +193,12 @@ def _context(
     asked: Queue, face: Face | None, following: Face | None, own: Review | None = None
 ) -> dict[str, object]:
     key = f"review-waiting-{asked.reviewer.pk}-{asked.order}-{asked.emotion}"
-    progress = cache.get_or_set(key, lambda: review_queue.progress(asked), COUNTED_FOR)
+    waiting = cache.get_or_set(key, asked.waiting().count, COUNTED_FOR)
     return {
         "shown": _shown(face, own) if face else None,
         "following": following,
-        "progress": progress,
+        "waiting": waiting,
+        "done": review_queue.done_by(asked.reviewer),
         "asked": asked,
     }
 

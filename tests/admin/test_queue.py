@@ -72,6 +72,20 @@ def test_undo_withdraws_the_last_verdict_and_shows_its_face(
     assert LogEntry.objects.count() == 2
 
 
+def test_undo_does_not_show_what_may_not_be_seen_any_more(
+    ruth_client: Client, ruth: User, faces: list[Face]
+) -> None:
+    ruth_client.post(VERDICT, sent(faces[1]))
+    ruth.groups.clear()
+    assert ruth_client.post(UNDO, {"order": "uncertain"}).context["shown"] is None
+    assert not Opinion.objects.exists()
+
+
+def test_the_number_of_verdicts_grows_with_each(ruth_client: Client, faces: list[Face]) -> None:
+    assert ruth_client.get(QUEUE).context["done"] == 0
+    assert ruth_client.post(VERDICT, sent(faces[1])).context["done"] == 1
+
+
 def test_back_shows_what_was_said_and_lets_it_be_changed(
     ruth_client: Client, faces: list[Face]
 ) -> None:
