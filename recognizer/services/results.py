@@ -103,10 +103,8 @@ def _save_faces(
     photo: Photo, faces: list[Face], result: Recognition, version: ModelVersion
 ) -> None:
     for face, recognized in zip(faces, result.faces, strict=True):
-        if face.pk:
-            face.save(update_fields=["number"])
-        else:
-            face.save()
+        found_again = bool(face.pk)
+        face.save(update_fields=["number"] if found_again else None)
         face.current, _ = Prediction.objects.get_or_create(
             face=face,
             model_version=version,
@@ -121,7 +119,8 @@ def _save_faces(
             },
         )
         face.doubt = 1 - face.current.confidence
-        face.disagreement = _disagreement(face)
+        if found_again:  # A new face has one model's answer only.
+            face.disagreement = _disagreement(face)
         face.save(update_fields=["current", "doubt", "disagreement"])
     _remove_unreviewed(photo, kept=faces)
 

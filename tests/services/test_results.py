@@ -160,6 +160,18 @@ def test_a_new_model_adds_predictions_and_never_changes_old_ones(
     assert (old.emotion, old.confidence, old.model_version.name) == ("happy", 0.9, "old")
 
 
+def test_a_face_knows_the_doubt_of_its_model_and_the_disagreement_of_two(
+    photo: Photo, image: NDArray[np.uint8]
+) -> None:
+    save(photo, image, face(LEFT, happy=0.9), version=make_version("one"))
+    row = photo.faces.get()
+    assert (row.doubt, row.disagreement) == (pytest.approx(0.1), 0)
+    save(photo, image, face(LEFT, happy=0.6), version=make_version("other"))
+    row.refresh_from_db()
+    # The second model moves 0.3 of the probability from happy to fear.
+    assert (row.doubt, row.disagreement) == (pytest.approx(0.4), pytest.approx(0.3))
+
+
 def test_the_same_model_again_adds_nothing(photo: Photo, image: NDArray[np.uint8]) -> None:
     save(photo, image, face(LEFT))
     first = Prediction.objects.get()
