@@ -22,11 +22,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from recognizer.training import fitted
+from recognizer.training import fitted, optimizers
 from recognizer.training.augmentation import Augmentation, augment
 from recognizer.training.datasets.faces import Faces, majority
 from recognizer.training.networks import HEAD_WIDTHS, Network, ResNet9, name_of
-from recognizer.training.optimizers import Muon
 from recognizer.training.preparation import TrainingSet, epoch_order, sampling_weights
 from recognizer.vision.preprocessing import normalize
 
@@ -147,7 +146,7 @@ def fit(
         model.set_weights(begun.get_weights())
     averaged = [tf.Variable(weight, trainable=False) for weight in model.weights]
     weights = sampling_weights(training, how.balance)
-    optimizer = _optimizer(how, steps)
+    optimizer = optimizers.make(how, steps)
     optimizer.build(model.trainable_variables)
     progress = _Progress()
     saved = tf.train.Checkpoint(
@@ -159,7 +158,7 @@ def fit(
         report(f"Going on after epoch {progress.epoch} of {how.all_epochs}.")
     # As frequent as they are seen, which is not as frequent as they are.
     prior = np.average(training.ferplus, axis=0, weights=weights)
-    # XLA saves a quarter of a step's time in float32. It was not measured in bfloat16, where
+    # XLA saves up to a quarter of a step's time in float32. It was not measured in bfloat16, where
     # TensorFlow's own kernels are quick.
     fused = how.mixed_precision == "float32" and steps * how.all_epochs > _LONG
     step = _training_step(model, optimizer, averaged, how, prior, fused=fused)
@@ -309,47 +308,6 @@ def _at_size(model: keras.Model, size: int) -> keras.Model:
             f"This network cannot begin on pictures of {size} pixels (small_epochs): one of its "
             f"layers is tied to the full size. {error}"
         ) from error
-
-
-def _optimizer(how: Fitting, steps: int) -> keras.optimizers.Optimizer:
-    rate = _Rate(how, steps)
-    decay = how.weight_decay
-    match how.optimizer:
-        case "adam":
-            optimizer = keras.optimizers.AdamW(rate, weight_decay=decay)
-        case "muon":
-            optimizer = Muon(rate, decay, how.momentum)
-        case "sgd":
-            sgd = keras.optimizers.SGD
-            optimizer = sgd(rate, momentum=how.momentum, nesterov=True, weight_decay=decay)
-    # Decay belongs on kernels: on biases and batch-normalisation scales it only hurts.
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
-
-
-class _Rate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # untyped
-    """The learning rate of `Fitting`, step by step."""
-
-    def __init__(self, how: Fitting, steps: int) -> None:
-        schedules = keras.optimizers.schedules
-        self.warm_up = min(2, how.epochs) * steps
-        self.turn = how.epochs * steps
-        self.peak = how.learning_rate
-        falling = max(1, self.turn - self.warm_up)
-        self.main = (
-            schedules.ExponentialDecay(how.learning_rate, falling, decay_rate=0.01)
-            if how.schedule == "exponential"
-            else schedules.CosineDecay(how.learning_rate, falling)
-        )
-        self.finish = schedules.CosineDecay(
-            how.finish_learning_rate, decay_steps=max(1, how.finish_epochs * steps)
-        )
-
-    def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        step = tf.cast(step, tf.float32)
-        rising = self.peak * (step + 1) / max(1, self.warm_up)
-        main = tf.where(step < self.warm_up, rising, self.main(step - self.warm_up))
-        return tf.where(step < self.turn, main, self.finish(step - self.turn))
 
 
 def _training_step(

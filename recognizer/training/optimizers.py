@@ -1,9 +1,14 @@
-"""Optimisers that Keras lacks. Importing this module imports TensorFlow."""
+"""Optimisers by name, and one that Keras lacks. Importing this module imports TensorFlow."""
 
 import math
+from typing import TYPE_CHECKING
 
 import keras
+import tensorflow as tf
 from keras import ops
+
+if TYPE_CHECKING:
+    from recognizer.training.fitting import Fitting
 
 # Newton-Schulz coefficients and steps of Jordan et al.: singular values end within about 0.7-1.2.
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -11,6 +16,48 @@ _STEPS = 5
 # Below this, a matrix has too few directions for their balance to matter: the first convolution,
 # squeeze-and-excitation, depthwise kernels.
 _SMALLEST_SIDE = 48
+
+
+def make(how: "Fitting", steps: int) -> keras.optimizers.Optimizer:
+    """The optimiser that the settings ask for, with its schedule; `steps` make an epoch."""
+    rate = _Rate(how, steps)
+    decay = how.weight_decay
+    match how.optimizer:
+        case "adam":
+            optimizer = keras.optimizers.AdamW(rate, weight_decay=decay)
+        case "muon":
+            optimizer = Muon(rate, decay, how.momentum)
+        case "sgd":
+            sgd = keras.optimizers.SGD
+            optimizer = sgd(rate, momentum=how.momentum, nesterov=True, weight_decay=decay)
+    # Decay belongs on kernels: on biases and batch-normalisation scales it only hurts.
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+class _Rate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # untyped
+    """The learning rate of `Fitting`, step by step."""
+
+    def __init__(self, how: "Fitting", steps: int) -> None:
+        schedules = keras.optimizers.schedules
+        self.warm_up = min(2, how.epochs) * steps
+        self.turn = how.epochs * steps
+        self.peak = how.learning_rate
+        falling = max(1, self.turn - self.warm_up)
+        self.main = (
+            schedules.ExponentialDecay(how.learning_rate, falling, decay_rate=0.01)
+            if how.schedule == "exponential"
+            else schedules.CosineDecay(how.learning_rate, falling)
+        )
+        self.finish = schedules.CosineDecay(
+            how.finish_learning_rate, decay_steps=max(1, how.finish_epochs * steps)
+        )
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        step = tf.cast(step, tf.float32)
+        rising = self.peak * (step + 1) / max(1, self.warm_up)
+        main = tf.where(step < self.warm_up, rising, self.main(step - self.warm_up))
+        return tf.where(step < self.turn, main, self.finish(step - self.turn))
 
 
 class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]  # untyped

@@ -16,7 +16,7 @@ from recognizer.vision import Recognizer
 from recognizer.vision.detection import MTCNN
 from scripts.bench import scenes
 from scripts.bench.detection import reference
-from scripts.bench.measuring import Table, Way, compare, timed
+from scripts.bench.measuring import Table, Way, compare
 
 ROOT = Path(__file__).resolve().parents[2]
 PHOTOS = 200  # of 12 megapixels each; PHOTOS=5000 in the environment for a long look
@@ -141,12 +141,12 @@ def _remember(count: int) -> None:
 def _work(seconds: float) -> None:
     """Photos per second of one process, once it has warmed up."""
     cv2.setNumThreads(1)
-    image = scenes.tiled(3)[:1200, :1600]
+    image = np.ascontiguousarray(scenes.tiled(3)[:1200, :1600])
     recognizer = Recognizer(MTCNN(threads=1))
-    recognizer.recognize(np.ascontiguousarray(image))
+    recognizer.recognize(image)
     begun, done = time.perf_counter(), 0
     while time.perf_counter() - begun < seconds:
-        timed(lambda: recognizer.recognize(np.ascontiguousarray(image)))
+        recognizer.recognize(image)
         done += 1
     print(done / (time.perf_counter() - begun))
 

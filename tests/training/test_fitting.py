@@ -13,7 +13,7 @@ from tests.training.test_framing import Whole
 
 pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
 
-from recognizer.training import export, fitting, release
+from recognizer.training import export, fitting, optimizers, release
 from recognizer.training.fitting import Fitting, fit, logits
 from recognizer.training.networks import ResNet9, SimpleCnn, count_macs
 
@@ -177,7 +177,7 @@ def test_a_cpu_without_bfloat16_fits_in_float32(monkeypatch: pytest.MonkeyPatch)
 
 def test_the_finish_starts_again_low_and_ends_at_nothing() -> None:
     how = replace(TINY, epochs=3, finish_epochs=2, finish_learning_rate=0.01)
-    rate = fitting._Rate(how, steps=10)
+    rate = optimizers._Rate(how, steps=10)
     assert float(rate(20)) == pytest.approx(how.learning_rate)
     assert float(rate(29)) < 0.03 * how.learning_rate
     assert float(rate(30)) == pytest.approx(0.01)
