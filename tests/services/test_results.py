@@ -165,11 +165,13 @@ def test_a_face_knows_the_doubt_of_its_model_and_the_disagreement_of_two(
 ) -> None:
     save(photo, image, face(LEFT, happy=0.9), version=make_version("one"))
     row = photo.faces.get()
-    assert (row.doubt, row.disagreement) == (pytest.approx(0.1), 0)
+    assert row.doubt == pytest.approx(0.1)
+    assert row.disagreement == 0
     save(photo, image, face(LEFT, happy=0.6), version=make_version("other"))
     row.refresh_from_db()
     # The second model moves 0.3 of the probability from happy to fear.
-    assert (row.doubt, row.disagreement) == (pytest.approx(0.4), pytest.approx(0.3))
+    assert row.doubt == pytest.approx(0.4)
+    assert row.disagreement == pytest.approx(0.3)
 
 
 def test_the_same_model_again_adds_nothing(photo: Photo, image: NDArray[np.uint8]) -> None:
