@@ -82,10 +82,10 @@ def draft(
     cards = [member.card for member in members]
     heads: dict[str, Head] = {}
     for card in cards:
-        for name, head in card.heads.items():
-            if heads.setdefault(name, Head(head.labels, 1.0)).labels != head.labels:
+        for label_set, head in card.heads.items():
+            if heads.setdefault(label_set, Head(head.labels, 1.0)).labels != head.labels:
                 raise ValueError(
-                    f"{card.name} has the labels of its head {name} in another order than "
+                    f"{card.name} has the labels of its head {label_set} in another order than "
                     f"{cards[0].name}; only like heads can be averaged."
                 )
     average([member.weights for member in members], folder / "model.onnx", mirror=mirror)
