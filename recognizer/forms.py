@@ -106,6 +106,13 @@ class SelectionForm(forms.Form):
         return Selection(self.reviewer, **chosen)
 
 
+class ModelsForm(forms.Form):
+    """Which two models are compared; it lives in the URL, so a wrong part is ignored."""
+
+    old = forms.ModelChoiceField(ModelVersion.objects.defer("card"), label=_("Model"))
+    new = forms.ModelChoiceField(ModelVersion.objects.defer("card"), label=_("with"))
+
+
 class SignUpForm(BaseUserCreationForm[User]):
     """An account: the mail address is only used to reset the password."""
 

@@ -48,6 +48,10 @@ MIN_FACE = env.int("MIN_FACE", 0)
 RECOGNITION_THREADS = env.int("RECOGNITION_THREADS", 1)
 # How many reviewers are to look at each face.
 REVIEW_OPINIONS = env.int("REVIEW_OPINIONS", 1)
+# A data set in any layout that `manage.py train` reads, on which models that learned from reviews
+# are measured besides, so that it shows what they forgot; its Training rows are learned again.
+REFERENCE_SET = env.str("REFERENCE_SET", "")
+REFERENCE_FERPLUS = env.str("REFERENCE_FERPLUS", "")
 # A photo claimed or queued for longer than this many seconds is taken to be lost and queued again.
 STALE_AFTER = env.int("STALE_AFTER", 120)
 SWEEP_EVERY = env.int("SWEEP_EVERY", 15)
@@ -218,10 +222,14 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1}
 CELERY_TASK_QUEUES = [
     Queue("celery", routing_key="celery"),
     Queue("maintenance", routing_key="maintenance"),
+    # So have photos that are recognised again: a new upload need not wait behind them either.
+    Queue("again", routing_key="again"),
 ]
 CELERY_TASK_ROUTES = {
     "recognizer.tasks.sweep": {"queue": "maintenance"},
     "recognizer.tasks.clean_up": {"queue": "maintenance"},
+    # Not among the queues above: only a worker that is told to takes from it.
+    "recognizer.tasks.learn": {"queue": "training"},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {

@@ -4,13 +4,8 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
 from recognizer.admin.common import ReadOnlyAdmin
-from recognizer.models import (
-    ModelVersion,
-    Promotion,
-)
-from recognizer.services import (
-    promotions,
-)
+from recognizer.models import LearningRun, ModelVersion, Promotion
+from recognizer.services import promotions
 
 
 @admin.register(ModelVersion)
@@ -52,3 +47,12 @@ class PromotionAdmin(ReadOnlyAdmin):
     @admin.display(description=_("kind"), ordering="is_rollback")
     def kind(self, promotion: Promotion) -> str:
         return str(_("rollback") if promotion.is_rollback else _("promotion"))
+
+
+@admin.register(LearningRun)
+class LearningRunAdmin(ReadOnlyAdmin):
+    """What came of each run; the page `Learn from reviews` compares and promotes."""
+
+    list_display = ("__str__", "created", "status", "base", "candidate", "who", "progress")
+    list_filter = ("status", "created")
+    list_select_related = ("base", "candidate", "who")

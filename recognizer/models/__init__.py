@@ -1,6 +1,7 @@
 """What is kept: photos, their faces, every model version's predictions, and people's reviews."""
 
 from recognizer.models.append_only import AppendOnly
+from recognizer.models.learning import LearningRun
 from recognizer.models.people import ApiToken, ReviewScope, UploadTally, User
 from recognizer.models.photos import (
     Face,
@@ -23,6 +24,7 @@ __all__ = [
     "Face",
     "FaceQuerySet",
     "Heartbeat",
+    "LearningRun",
     "ModelVersion",
     "Opinion",
     "Photo",

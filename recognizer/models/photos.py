@@ -101,6 +101,15 @@ class Photo(models.Model):
     claimed_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     deleted_at = models.DateTimeField(null=True, blank=True)
+    # Decided once: what a model was measured by must never teach a later one.
+    held_out = models.BooleanField(
+        null=True,
+        blank=True,
+        help_text=_(
+            "Whether models that learn from reviews are measured by it, and never learn from it; "
+            "empty: no data set has had it yet."
+        ),
+    )
 
     objects = PhotoQuerySet.as_manager()
 

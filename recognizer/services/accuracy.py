@@ -252,10 +252,18 @@ def estimate(selection: Selection) -> Estimate:
     return Estimate(judged, faces.count())
 
 
+def truth(said: Sequence[Review]) -> str:
+    """The emotion that more than half of a face's reviewers gave it; "" if none is."""
+    return _most(_given(said), len(said))
+
+
 def _judged(prediction: Prediction, said: Sequence[Review], day: date) -> Judged:
-    answers = tuple(answer for review in said if (answer := reviews.answer_of(review)))
     no_face = sum(review.verdict == Review.Verdict.NOT_A_FACE for review in said)
-    return Judged(prediction, answers, _most(answers, len(said)), 2 * no_face > len(said), day)
+    return Judged(prediction, _given(said), truth(said), 2 * no_face > len(said), day)
+
+
+def _given(said: Sequence[Review]) -> tuple[str, ...]:
+    return tuple(answer for review in said if (answer := reviews.answer_of(review)))
 
 
 def _most(answers: Sequence[str], of: int) -> str:

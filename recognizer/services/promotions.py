@@ -124,7 +124,7 @@ def _worse(name: str, candidate: Mapping[str, Any], used: Mapping[str, Any]) -> 
         return ""
     expected = (
         f"the model in use has {bar.value:.2%}, at least {bar.low:.2%} with 95% confidence. "
-        "Promote it with --force if it shall be used all the same."
+        "Say that it shall be used all the same (--force), or leave the present one."
     )
     if found is None:
         return f"The card of {name} names no accuracy on PublicTest (FER+); {expected}"

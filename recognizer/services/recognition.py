@@ -13,11 +13,14 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
-from recognizer.models import Photo
+from recognizer.models import Photo, PhotoQuerySet
 from recognizer.services import model_versions, queue, results
 from recognizer.vision import images
 
 logger = logging.getLogger(__name__)
+
+# So many messages for photos that are recognised again may be on their way.
+AGAIN_AT_ONCE = 200
 
 
 def recognize(photo_id: UUID) -> None:
@@ -73,23 +76,46 @@ def queue_again(photo_ids: Iterable[UUID]) -> int:
                 )
             )
             if changed:
-                queue.send_on_commit(photo_id)
+                queue.send_on_commit(photo_id, again=True)
         queued += changed
     return queued
+
+
+def queue_all_again(photos: PhotoQuerySet) -> int:
+    """The same for any number of photos at once; the sweeper sends them, part by part."""
+    now = timezone.now()
+    finished = photos.filter(status__in=[Photo.Status.DONE, Photo.Status.FAILED])
+    return finished.update(
+        status=Photo.Status.QUEUED,
+        attempts=0,
+        error="",
+        claimed_at=None,
+        queued_at=now,
+        # So long ago that the sweeper takes it for lost at once.
+        sent_at=now - timedelta(seconds=2 * settings.STALE_AFTER),
+    )
 
 
 def sweep() -> int:
     """Bring back what a dead worker or a flushed broker left behind; how many photos were."""
     stale = timezone.now() - timedelta(seconds=settings.STALE_AFTER)
-    waiting = Photo.objects.live().filter(status=Photo.Status.QUEUED, sent_at__lt=stale)
+    queued = Photo.objects.live().filter(status=Photo.Status.QUEUED)
+    waiting = queued.filter(sent_at__lt=stale)
     claimed = Photo.objects.live().filter(status=Photo.Status.PROCESSING, claimed_at__lt=stale)
-    photos = [*claimed.order_by("claimed_at")[:1000], *waiting.order_by("sent_at")[:1000]]
+    # A site's whole history may wait to be recognised again; it need not all be sent at once.
+    again = queued.filter(finished_at__isnull=False)
+    room = max(0, AGAIN_AT_ONCE - again.filter(sent_at__gte=stale).count())
+    photos = [
+        *claimed.order_by("claimed_at")[:1000],
+        *waiting.filter(finished_at=None).order_by("sent_at")[:1000],
+        *waiting.filter(finished_at__isnull=False).order_by("sent_at")[:room],
+    ]
     for photo in photos:
         if photo.status == Photo.Status.PROCESSING:
             logger.warning("Photo %s was claimed and never finished.", photo.pk)
             _let_go(photo)
         elif waiting.filter(pk=photo.pk).update(sent_at=timezone.now()):
-            queue.send(photo.pk)
+            queue.send(photo.pk, again=photo.finished_at is not None)
     return len(photos)
 
 
@@ -118,4 +144,4 @@ def _let_go(photo: Photo) -> None:
         ) % {"n": photo.attempts}
         mine.update(status=Photo.Status.FAILED, error=error, finished_at=now)
     elif mine.update(status=Photo.Status.QUEUED, claimed_at=None, queued_at=now, sent_at=now):
-        queue.send(photo.pk)
+        queue.send(photo.pk, again=photo.finished_at is not None)

@@ -4,24 +4,25 @@ Guests' photos never count, for a guest cannot be asked. What is deleted is not 
 """
 
 import csv
+import hashlib
 import secrets
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 import cv2
 import numpy as np
-from django.db.models import Prefetch
+from django.db.models import Count, Prefetch
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from numpy.typing import NDArray
 
-from recognizer.models import Face, Opinion, Photo, Review, User
-from recognizer.services import model_versions, recognition, reviews
+from recognizer.models import Face, Opinion, Photo, PhotoQuerySet, Review, User
+from recognizer.services import held_out, model_versions, recognition, reviews
 from recognizer.vision.emotions import EMOTIONS
 from recognizer.vision.preprocessing import Preprocessing, crop_face
 
@@ -30,6 +31,9 @@ NOT_A_FACE: Final = "not_a_face"
 COLUMNS: Final = (*EMOTIONS, UNKNOWN, NOT_A_FACE)
 """The columns of votes.csv, as the training room reads it (docs/training.md)."""
 SIDE: Final = 96
+LEARNED: Final = "Training"
+HELD_OUT: Final = "PublicTest"
+"""What votes.csv calls the two sides, after FER-2013."""
 
 
 class Layout(StrEnum):
@@ -72,11 +76,19 @@ class Exported:
         faces: how many were written.
         unreadable: how many photos could not be read any more.
         divided: how many faces were left out of class folders for want of a majority.
+        held_out: how many of the faces are for measuring only.
+        people: how many owners they come from.
+        photos: how many photos they come from.
+        fingerprint: SHA-256 of all crops, votes and sides, in hex: the data set's version.
     """
 
     faces: int
     unreadable: int = 0
     divided: int = 0
+    held_out: int = 0
+    people: int = 0
+    photos: int = 0
+    fingerprint: str = ""
 
 
 def lend(user: User, agrees: bool) -> None:
@@ -94,23 +106,27 @@ def lent_photos() -> Iterator[tuple[Photo, list[ReviewedFace]]]:
         .prefetch_related(Prefetch("standing", queryset=standing))
         .order_by("number")
     )
-    photos = Photo.objects.live().filter(
-        user__lends_since__isnull=False, status=Photo.Status.DONE, faces__opinions__gt=0
-    )
-    ordered = photos.distinct().order_by("created", "pk")
+    ordered = _lent().filter(faces__opinions__gt=0).distinct().order_by("created", "pk")
     for photo in ordered.prefetch_related(Prefetch("faces", queryset=reviewed)).iterator(100):
         group = salted_hmac("reviewed faces", f"user:{photo.user_id}").hexdigest()[:16]
         faces = [ReviewedFace(face, _votes(face), group) for face in photo.faces.all()]
         yield photo, faces
 
 
-def export(folder: Path, layout: Layout = Layout.VOTES) -> Exported:
+def count_lent() -> Counter[bool | None]:
+    """How many reviewed faces are lent, by whether their photos are held out; None: undecided."""
+    rows = Face.objects.filter(opinions__gt=0, photo__in=_lent()).values_list("photo__held_out")
+    return Counter(dict(rows.annotate(n=Count("pk")).order_by()))
+
+
+def export(folder: Path, layout: Layout = Layout.VOTES, *, split: bool = False) -> Exported:
     """Write the reviewed faces into a new folder, as the model would see them, but larger.
 
     Args:
         folder: must not be there yet; it appears whole or not at all.
         layout: VOTES gives faces/*.png and votes.csv; FOLDERS gives <emotion>/*.png of the faces
             that most reviewers agree on.
+        split: write down which faces are held out, see `held_out.decide`; of VOTES only.
 
     Raises:
         ExportError: the folder is there already, or there is no face to write.
@@ -121,7 +137,7 @@ def export(folder: Path, layout: Layout = Layout.VOTES) -> Exported:
     draft = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}")
     draft.mkdir()
     try:
-        exported = _write(draft, layout)
+        exported = _write(draft, layout, split)
         if not exported.faces:
             raise ExportError(
                 "There is no face to export: none has been reviewed of an owner who lends theirs "
@@ -133,9 +149,17 @@ def export(folder: Path, layout: Layout = Layout.VOTES) -> Exported:
     return exported
 
 
-def _write(folder: Path, layout: Layout) -> Exported:
+def _lent() -> PhotoQuerySet:
+    """The photos of owners who agreed."""
+    return Photo.objects.live().filter(user__lends_since__isnull=False, status=Photo.Status.DONE)
+
+
+def _write(folder: Path, layout: Layout, split: bool) -> Exported:
     preprocessing = model_versions.classifier().card.preprocessing
-    rows, unreadable, divided = [], 0, 0
+    if split:
+        held_out.decide(photo for photo, _ in lent_photos())
+    written = _Written(folder)
+    unreadable, divided = 0, 0
     for photo, faces in lent_photos():
         try:
             image = recognition.read_original(photo)
@@ -147,17 +171,53 @@ def _write(folder: Path, layout: Layout) -> Exported:
                 divided += 1
                 continue
             place = one.majority if layout == Layout.FOLDERS else "faces"
-            # Random names: neither a person nor a photo can be told from them.
-            name = f"{place}/{secrets.token_hex(12)}.png"
-            (folder / place).mkdir(exist_ok=True)
-            cv2.imwrite(str(folder / name), _crop(image, one.face, preprocessing))
-            rows.append([name, *(one.votes[column] for column in COLUMNS), "", one.group])
+            written.add(photo, one, _crop(image, one.face, preprocessing), place, split)
     if layout == Layout.VOTES:
-        with (folder / "votes.csv").open("w", encoding="utf-8", newline="") as file:
+        written.list_votes()
+    return replace(written.exported, unreadable=unreadable, divided=divided)
+
+
+class _Written:
+    """The crops that are in the folder so far, with the rows of votes.csv."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._rows: list[list[str | int]] = []
+        self._prints: list[str] = []
+        self._people: set[int | None] = set()
+        self._photos: set[str] = set()
+
+    def add(
+        self, photo: Photo, one: ReviewedFace, crop: NDArray[np.uint8], place: str, split: bool
+    ) -> None:
+        # Random names: neither a person nor a photo can be told from them.
+        name = f"{place}/{secrets.token_hex(12)}.png"
+        (self._folder / place).mkdir(exist_ok=True)
+        cv2.imwrite(str(self._folder / name), crop)
+        votes = [one.votes[column] for column in COLUMNS]
+        # Sides are given to photos and not to people, so only photos must not be torn apart.
+        group = salted_hmac("split faces", photo.sha256).hexdigest()[:16] if split else one.group
+        side = (HELD_OUT if photo.held_out else LEARNED) if split else ""
+        self._rows.append([name, *votes, side, group])
+        self._prints.append(hashlib.sha256(crop.tobytes()).hexdigest() + f" {votes} {side}")
+        self._people.add(photo.user_id)
+        self._photos.add(str(photo.pk))
+
+    def list_votes(self) -> None:
+        with (self._folder / "votes.csv").open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["file", *COLUMNS, "split", "group"])
-            writer.writerows(rows)
-    return Exported(len(rows), unreadable, divided)
+            writer.writerows(self._rows)
+
+    @property
+    def exported(self) -> Exported:
+        return Exported(
+            faces=len(self._rows),
+            held_out=sum(row[-2] == HELD_OUT for row in self._rows),
+            people=len(self._people),
+            photos=len(self._photos),
+            fingerprint=hashlib.sha256("\n".join(sorted(self._prints)).encode()).hexdigest(),
+        )
 
 
 def _crop(image: NDArray[np.uint8], face: Face, preprocessing: Preprocessing) -> NDArray[np.uint8]:

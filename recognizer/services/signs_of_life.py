@@ -36,31 +36,42 @@ def forget_dead_workers() -> None:
 
 
 class Pulse(threading.Thread):
-    """Beats for a worker while its process lives; `stop` ends it and takes the worker off."""
+    """Says again and again that its process lives; `stop` ends it."""
 
-    def __init__(self, worker: str) -> None:
+    def __init__(self, seen: Callable[[], None], gone: Callable[[], None]) -> None:
+        """Set up.
+
+        Args:
+            seen: called at once, and then every BEAT_EVERY seconds.
+            gone: called at the end.
+        """
         super().__init__(name="pulse", daemon=True)
-        self.worker = worker
+        self._seen, self._gone = seen, gone
         self.ended = threading.Event()
 
     def run(self) -> None:
-        self._note(worker_seen)
+        self._note(self._seen)
         while not self.ended.wait(BEAT_EVERY):
-            self._note(worker_seen)
-        self._note(worker_gone)
+            self._note(self._seen)
+        self._note(self._gone)
 
     def stop(self) -> None:
         self.ended.set()
         self.join(GONE_AFTER)
 
-    def _note(self, what: Callable[[str], None]) -> None:
+    def _note(self, what: Callable[[], None]) -> None:
         try:
-            what(self.worker)
+            what()
         except DatabaseError:
             logger.warning("The heartbeat could not be written.", exc_info=True)
         finally:
             # A worker forks its pool, and no child may inherit an open connection.
             connection.close()
+
+
+def worker_pulse(name: str) -> Pulse:
+    """The pulse of a worker, which takes it off the list when it ends."""
+    return Pulse(lambda: worker_seen(name), lambda: worker_gone(name))
 
 
 def checks() -> dict[str, bool]:

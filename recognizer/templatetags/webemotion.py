@@ -25,6 +25,12 @@ def emotion(code: str) -> str:
     return str(EMOTION_NAMES.get(code, code))
 
 
+@register.filter
+def points(share: float) -> str:
+    """A difference of two shares in percentage points, with its sign: "+2.4"."""
+    return f"{100 * share:+.1f}".replace("-", "−")
+
+
 @register.simple_tag
 def reltime(moment: datetime) -> SafeString:
     """A moment as "2 minutes ago" or "in 14 days", the exact one on hover."""

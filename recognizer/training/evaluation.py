@@ -106,6 +106,12 @@ def answer(classifier: OnnxClassifier, faces: Faces) -> Answers:
     )
 
 
+def can_be_scored(faces: Faces) -> bool:
+    """Whether any row has a FER+ majority for an emotion."""
+    labels = majority(faces.votes)
+    return bool(((labels >= 0) & (labels < len(EMOTIONS))).any())
+
+
 def scores(answers: Answers) -> dict[str, Any]:
     """The numbers of both protocols, as JSON types."""
     own, labelled = answers.own, answers.own_labels >= 0

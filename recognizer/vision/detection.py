@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from recognizer.vision import boxes as b
 from recognizer.vision import mtcnn_networks
 from recognizer.vision.boxes import Box, Floats, Point
-from recognizer.vision.pyramid import Level, levels, packed, patches, tiles
+from recognizer.vision.pyramid import Level, levels, packed, patches, planes, tiles
 from recognizer.vision.sessions import LazySession, cores
 
 Image = NDArray[np.uint8]
@@ -107,8 +107,8 @@ class MTCNN:
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise ValueError(f"Expected (H, W, 3) uint8, got {image.shape} {image.dtype}.")
         scales = self.scales(image.shape[1], image.shape[0])
-        with _side_by_side(self.threads) as run:
-            search = _Search(image, self.networks, self.thresholds, run)
+        with _side_by_side(self.threads) as start:
+            search = _Search(image, self.networks, self.thresholds, start)
             search.propose(scales)
             faces = search.faces()
             once = not faces
@@ -145,12 +145,12 @@ class MTCNN:
         return any(max(face.box[2:]) * scales[0] < _HARDLY_LARGER * _CELL for face in faces)
 
 
-Run = Callable[[Callable[[Any], Any], Iterable[Any]], list[Any]]
-"""As `map`, in order."""
+Start = Callable[[Callable[[Any], Any], Iterable[Any]], Callable[[], list[Any]]]
+"""Begins to do the same to many things; what it returns waits for the answers, in order."""
 
 
 @contextmanager
-def _side_by_side(threads: int) -> Iterator[Run]:
+def _side_by_side(threads: int) -> Iterator[Start]:
     """Something that does the same to many things, so many at once.
 
     ONNX Runtime lets go of Python's lock, so threads do run at once; and whole tiles share
@@ -158,10 +158,20 @@ def _side_by_side(threads: int) -> Iterator[Run]:
     be lost in a fork.
     """
     if threads == 1:
-        yield lambda function, things: [function(thing) for thing in things]
+        yield _at_once
         return
     with ThreadPoolExecutor(threads) as pool:
-        yield lambda function, things: list(pool.map(function, things))
+
+        def start(function: Callable[[Any], Any], things: Iterable[Any]) -> Callable[[], list[Any]]:
+            begun = [pool.submit(function, thing) for thing in things]
+            return lambda: [one.result() for one in begun]
+
+        yield start
+
+
+def _at_once(function: Callable[[Any], Any], things: Iterable[Any]) -> Callable[[], list[Any]]:
+    done = [function(thing) for thing in things]
+    return lambda: done
 
 
 class _Search:
@@ -172,20 +182,22 @@ class _Search:
         image: Image,
         networks: Mapping[mtcnn_networks.Network, LazySession],
         thresholds: Sequence[float],
-        run: Run,
+        start: Start,
     ) -> None:
         self._image = image
         self._photo = packed(image)
         self._networks = networks
         self._limits = [_logit(threshold) for threshold in thresholds]
-        self._run = run
+        self._start = start
         self._boxes = [np.empty((0, 4))]
         self._scores = [np.empty(0)]
 
     def propose(self, scales: list[float]) -> None:
         """P-Net over levels of the pyramid."""
-        for scale, level in levels(self._image, scales):
-            boxes, scores = self.propose_level(level)
+        # A level is shrunk while P-Net is still at the ones before.
+        begun = [(scale, self._begin(level)) for scale, level in levels(self._image, scales)]
+        for scale, finished in begun:
+            boxes, scores = _joined(finished())
             # As in the package: by the nominal scale, though whole pixels were cut off.
             boxes /= scale
             kept = b.suppress(boxes, scores, 0.5)
@@ -194,14 +206,14 @@ class _Search:
 
     def propose_level(self, level: Level, window: int = _TILE) -> tuple[Floats, Floats]:
         """Boxes in pixels of the level, (N, 4), and their scores, (N,)."""
-        found = self._run(self._propose_tile, tiles(level, window, _CELL, _STRIDE))
-        boxes, scores = zip(*found, strict=True)
-        return np.concatenate(boxes), np.concatenate(scores)
+        return _joined(self._begin(level, window)())
+
+    def _begin(self, level: Level, window: int = _TILE) -> Callable[[], list[Any]]:
+        return self._start(self._propose_tile, tiles(level, window, _CELL, _STRIDE))
 
     def _propose_tile(self, tile: tuple[int, int, Level]) -> tuple[Floats, Floats]:
         left, top, pixels = tile
-        planes = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32)
-        ((answer,),) = self._networks["pnet"].run(["map"], {"pixels": planes})
+        ((answer,),) = self._networks["pnet"].run(["map"], {"pixels": planes(pixels)})
         row, column = np.nonzero(answer[4] > self._limits[0])
         corner = np.stack([column, row], axis=1) * _STRIDE + [left, top]
         # Counted from 1 and inclusively, as in the original Matlab: so a side is 11.
@@ -252,7 +264,12 @@ class _Search:
             cut = patches(self._photo, boxes[start : start + batch], size)
             return self._networks[network].run(outputs, {"pixels": cut})
 
-        return [np.concatenate(parts) for parts in zip(*self._run(judge, starts), strict=True)]
+        return [np.concatenate(parts) for parts in zip(*self._start(judge, starts)(), strict=True)]
+
+
+def _joined(found: Sequence[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
+    boxes, scores = zip(*found, strict=True)
+    return np.concatenate(boxes), np.concatenate(scores)
 
 
 def _logit(probability: float) -> float:

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from recognizer.vision.boxes import Floats
 
-Level = NDArray[np.uint8] | NDArray[np.float32]
-"""(h, w, 3) grey levels 0-255."""
+Level = NDArray[np.uint8] | NDArray[np.uint16]
+"""(h, w, 3) grey levels, 0-255 as bytes or 0-65,280 in 256ths."""
 
-_EXACT_PIXELS = 5_000_000  # Larger photos are not shrunk as floats: that takes 12 bytes a pixel.
+_EXACT_PIXELS = 10_000_000  # Larger photos are shrunk as bytes: 256ths take six bytes a pixel.
+_EXACT = 256
 _SPARE = 3  # pixels of the source for each of a level, at least, along each side
 
 
@@ -50,8 +51,18 @@ def _shrunk(pixels: Level, width: int, height: int) -> Level:
 
 
 def _exact(image: Level) -> Level:
-    """As floats, unless that is too large: whole grey levels move P-Net's scores by up to 0.06."""
-    return image.astype(np.float32) if image.shape[0] * image.shape[1] <= _EXACT_PIXELS else image
+    """In 256ths, unless it is too large: whole grey levels move P-Net's scores by up to 0.06."""
+    if image.dtype != np.uint8 or image.shape[0] * image.shape[1] > _EXACT_PIXELS:
+        return image
+    return np.multiply(image, _EXACT, dtype=np.uint16)
+
+
+def planes(pixels: Level) -> NDArray[np.float32]:
+    """(h, w, 3) pixels as what P-Net takes: (1, 3, h, w), 0-255."""
+    parts = np.empty((1, 3, *pixels.shape[:2]), np.float32)
+    unit = 1 / _EXACT if pixels.dtype == np.uint16 else 1.0
+    np.multiply(pixels.transpose(2, 0, 1), np.float32(unit), out=parts[0])
+    return parts
 
 
 def tiles(level: Level, window: int, cell: int, stride: int) -> Iterator[tuple[int, int, Level]]:

@@ -46,7 +46,7 @@ def test_a_worker_that_ends_leaves_the_others_alone() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_pulse_beats_until_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signs_of_life, "BEAT_EVERY", 0.02)
-    pulse = signs_of_life.Pulse("worker")
+    pulse = signs_of_life.worker_pulse("worker")
     pulse.start()
     first = wait_for_beat_after(None)
     assert wait_for_beat_after(first) > first
@@ -69,7 +69,7 @@ def test_a_pulse_outlives_a_database_that_is_away(
 
     monkeypatch.setattr(signs_of_life, "BEAT_EVERY", 0.02)
     monkeypatch.setattr(signs_of_life, "worker_seen", sometimes)
-    pulse = signs_of_life.Pulse("worker")
+    pulse = signs_of_life.worker_pulse("worker")
     pulse.start()
     wait_for_beat_after(None)
     pulse.stop()

@@ -1,0 +1,160 @@
+"""Learn from reviews: a new model beside the old one, and how the two compare."""
+
+import logging
+import os
+import secrets
+from argparse import ArgumentParser
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from recognizer.models import LearningRun, User
+from recognizer.services import learning, model_store, reviewed_faces
+from recognizer.services.promotions import Refused
+from recognizer.services.reviewed_faces import Exported
+from recognizer.services.signs_of_life import Pulse
+from recognizer.training import comparison
+from recognizer.training.datasets.faces import DatasetError, Faces
+from recognizer.training.datasets.reading import read_dataset, training_and_held_out
+from recognizer.training.preparation import prepare
+from recognizer.vision.classification import OnnxClassifier
+
+logger = logging.getLogger(__name__)
+
+
+class Command(BaseCommand):
+    help = (
+        "Fine-tune the site's model on the reviewed faces of owners who lend theirs, and compare "
+        "old and new on reviews that were held out and, where REFERENCE_SET names one, on a data "
+        "set that stays the same. Nothing is promoted: `manage.py models promote` does that, or "
+        "the page of the run in the admin."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--by", default="", metavar="USER", help="who asks for it")
+        parser.add_argument(
+            "--run", type=int, metavar="N", help="do one that was asked for in the admin"
+        )
+        parser.add_argument("--threads", type=int, default=os.cpu_count(), help="(%(default)s)")
+
+    def handle(self, **options: Any) -> None:
+        run = self.taken(options)
+        if run is None:
+            self.report("Another process was first; there is nothing left to do.")
+            return
+        pulse = Pulse(lambda: learning.seen(run), lambda: None)
+        pulse.start()
+        try:
+            self.learn(run, max(1, options["threads"]))
+        except learning.Lost:
+            raise CommandError(f"The learning run {run} was given to another process.") from None
+        except Exception as error:
+            logger.exception("The learning run %s failed.", run)
+            learning.fail(run, _sentence(error))
+            raise CommandError(_sentence(error)) from error
+        finally:
+            pulse.stop()
+
+    def taken(self, options: dict[str, Any]) -> LearningRun | None:
+        if options["run"] is not None:
+            return learning.claim(options["run"])
+        who = User.objects.filter(username=options["by"]).first()
+        if options["by"] and who is None:
+            raise CommandError(f'There is no user "{options["by"]}".')
+        begun = learning.begin(who)
+        if isinstance(begun, Refused):
+            raise CommandError(begun.reason)
+        return begun
+
+    def learn(self, run: LearningRun, threads: int) -> None:
+        def report(line: str) -> None:
+            self.report(line)
+            learning.seen(run, line)
+
+        folder = model_store.find_version(run.base)
+        old = model_store.checked(OnnxClassifier(folder, threads))
+        size = old.card.preprocessing.size
+        # Gone when the run ends: what owners delete tomorrow must not lie about.
+        with TemporaryDirectory(prefix="webemotion-learn-") as place:
+            exported = reviewed_faces.export(Path(place) / "faces", split=True)
+            reading = read_dataset(Path(place) / "faces", size=size)
+        learned, held_out = training_and_held_out(reading)
+        reviewed = prepare(learned, held_out)
+        report(
+            f"{len(reviewed)} reviewed faces to learn from, {len(held_out)} held out, "
+            f"of {exported.photos} photos."
+        )
+        reference = _reference(size)
+        replay = prepare(*reference) if reference else None
+        # TensorFlow takes seconds to import, so only once the data set has proved good.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        try:
+            from recognizer.training import candidates, fitting
+        except ImportError as error:
+            raise ValueError(
+                f"Learning needs more than serving ({error}). Install it with "
+                "`.venv/bin/python -m pip install -r requirements.txt` and try again."
+            ) from error
+
+        fitting.set_threads(threads)
+        name = _free_name(f"learned-{run.pk}")
+        with model_store.being_made(model_store.new_folder(name)) as partial:
+            new = candidates.learn(old, reviewed, replay, partial, name, report)
+            compared = {"held_out": comparison.compare(old, new, held_out)}
+            if reference:
+                new = candidates.with_metrics(new, reference[1])
+                compared["reference"] = comparison.compare(old, new, reference[1])
+            card = new.card
+        learning.finish(run, card, name, exported, compared)
+        self.report(f"The new model is {name}. {_told(exported, compared)}")
+
+    def report(self, line: str) -> None:
+        self.stderr.write(line)
+        self.stderr.flush()
+
+
+def _reference(size: int) -> tuple[Faces, Faces] | None:
+    """The Training and held-out rows of REFERENCE_SET, if it is set.
+
+    Raises:
+        DatasetError: it cannot be read.
+    """
+    if not settings.REFERENCE_SET:
+        return None
+    ferplus = Path(settings.REFERENCE_FERPLUS) if settings.REFERENCE_FERPLUS else None
+    try:
+        return training_and_held_out(
+            read_dataset(Path(settings.REFERENCE_SET), ferplus=ferplus, size=size)
+        )
+    except (DatasetError, OSError) as error:
+        raise DatasetError(f"REFERENCE_SET can't be read. {error}") from error
+
+
+def _free_name(wanted: str) -> str:
+    """The name, or one like it where another database has left a model of that name."""
+    return f"{wanted}-{secrets.token_hex(3)}" if wanted in model_store.names() else wanted
+
+
+def _told(exported: Exported, compared: dict[str, Any]) -> str:
+    """The comparison in a sentence for each set of faces."""
+    names = {"held_out": "reviews held out", "reference": "the reference set"}
+    parts = [f"Data set {exported.fingerprint[:12]}: {exported.faces} faces."]
+    for which, found in compared.items():
+        if not found:
+            parts.append(f"No face of {names[which]} shows an emotion that most agree on.")
+            continue
+        parts.append(
+            f"On {found['faces']} faces of {names[which]}: {found['old']['accuracy']:.2%} before, "
+            f"{found['new']['accuracy']:.2%} now, a gain of {100 * found['gain']:+.2f} points "
+            f"(95% interval {100 * found['low']:+.2f} to {100 * found['high']:+.2f})."
+        )
+    return " ".join(parts)
+
+
+def _sentence(error: Exception) -> str:
+    """What went wrong, for a person; strange errors keep their kind."""
+    known = isinstance(error, ValueError | OSError)
+    return str(error) if known else f"{type(error).__name__}: {error}"

@@ -1,0 +1,64 @@
+"""An old and a new model on the same faces: who is right more often, and is that chance?
+
+Imports no TensorFlow.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from recognizer.training import bootstrap, evaluation
+from recognizer.training.datasets.faces import Faces
+from recognizer.training.evaluation import Answers
+from recognizer.vision.classification import OnnxClassifier
+from recognizer.vision.emotions import EMOTIONS
+
+
+def compare(old: OnnxClassifier, new: OnnxClassifier, faces: Faces) -> dict[str, Any] | None:
+    """Both models' numbers on the same faces, and the gain with its paired 95% interval.
+
+    Returns:
+        JSON types: `faces` (how many have a majority for an emotion), `old` and `new` as
+        `manage.py evaluate` names them, with `intervals_95`; `gain`, `low` and `high` of the
+        accuracy; `mended` and `spoilt`, how many faces only the new or only the old one is right
+        about; `recalls`, by emotion: how many faces show it, and both models' recalls. None
+        when no face has such a majority.
+
+    Raises:
+        ValueError: a model takes another size.
+    """
+    if not evaluation.can_be_scored(faces):
+        return None
+    before, after = evaluation.answer(old, faces), evaluation.answer(new, faces)
+    agreed = before.agreed
+    difference = before.wrong[agreed].astype(float) - after.wrong[agreed]
+    low, high = bootstrap.mean_interval(difference)
+    return {
+        "faces": int(agreed.sum()),
+        "old": _numbers(before),
+        "new": _numbers(after),
+        "gain": float(difference.mean()),
+        "low": low,
+        "high": high,
+        "mended": int((difference > 0).sum()),
+        "spoilt": int((difference < 0).sum()),
+        "recalls": _recalls(before, after),
+    }
+
+
+def _numbers(answers: Answers) -> dict[str, Any]:
+    intervals = evaluation.intervals(answers)["ferplus"]
+    return {**evaluation.scores(answers)["ferplus"], "intervals_95": intervals}
+
+
+def _recalls(before: Answers, after: Answers) -> dict[str, dict[str, float | int]]:
+    table = {}
+    for place, emotion in enumerate(EMOTIONS):
+        shown = before.agreed & (before.labels == place)
+        if shown.any():
+            table[emotion] = {
+                "faces": int(shown.sum()),
+                "old": float(np.mean(~before.wrong[shown])),
+                "new": float(np.mean(~after.wrong[shown])),
+            }
+    return table

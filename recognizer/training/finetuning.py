@@ -1,0 +1,234 @@
+"""Make a fitted network better with a few hundred reviewed faces, without forgetting the rest.
+
+Three things keep what the network knew: its batch statistics stay as they are, its other heads
+go on giving the old answers on the new faces (learning without forgetting, Li and Hoiem, 2016),
+and the result lies only part of the way from the old weights to the fine-tuned ones (robust
+fine-tuning, Wortsman et al., 2022). How far is decided by cross-validation among the reviewed
+faces themselves. Where the data set that the network came from is at hand, half of each batch
+is taken from it.
+
+Importing this module imports TensorFlow.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from recognizer.training.augmentation import Augmentation, augment
+from recognizer.training.fitting import logits
+from recognizer.training.networks import HEAD_WIDTHS
+from recognizer.training.preparation import TrainingSet
+from recognizer.vision.preprocessing import normalize
+
+Weights = list[NDArray[np.float32]]
+
+FEWEST_FACES: Final = 20
+"""With fewer there is nothing to cross-validate."""
+
+
+class NothingLearned(ValueError):
+    """No network came of it that does better than the old one; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class FineTuning:
+    """Every number that decides how a network is fine-tuned.
+
+    Attributes:
+        seed: drives the folds, the order and the augmentation.
+        steps: of the optimiser, AdamW.
+        batch: faces per step.
+        learning_rate: at first; it falls to 0 along a cosine.
+        weight_decay: decoupled.
+        keep: weight of the other heads' old answers.
+        folds: of the cross-validation.
+        ways: shares of the way from the old weights to the fine-tuned ones to choose from.
+        augmentation: weaker than in training: the faces look as the site's do already.
+    """
+
+    seed: int = 1
+    steps: int = 100
+    batch: int = 48
+    learning_rate: float = 5e-4
+    weight_decay: float = 1e-3
+    keep: float = 1.0
+    folds: int = 3
+    ways: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
+    augmentation: Augmentation = field(default_factory=lambda: Augmentation().scaled(0.5))
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a share of the way did in cross-validation, beside the old network on the same faces.
+
+    Attributes:
+        share: 0 for the old network, 1 for the fine-tuned one.
+        loss: mean cross-entropy with the reviewers' votes, in nats.
+        accuracy: share of the faces that are called what most reviewers said.
+    """
+
+    share: float
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """A fine-tuned network, and how it was chosen.
+
+    Attributes:
+        model: the network, with the weights that lie `way.share` of the way.
+        way: the chosen one.
+        ways: all that were tried, the old network first.
+    """
+
+    model: keras.Model
+    way: Way
+    ways: tuple[Way, ...]
+
+
+def fine_tune(
+    model: keras.Model,
+    reviewed: TrainingSet,
+    replay: TrainingSet | None,
+    how: FineTuning,
+    report: Callable[[str], None],
+) -> FineTuned:
+    """Fine-tune a network on reviewed faces.
+
+    Args:
+        model: the fitted network in float32, as `fitted.load` gives it; its weights are changed.
+        reviewed: what reviewers said.
+        replay: what the network came from, if it is at hand.
+        how: the settings.
+        report: called with a line per fit.
+
+    Raises:
+        NothingLearned: too few faces, or no way from the old weights lowers the loss.
+    """
+    if len(reviewed) < FEWEST_FACES:
+        raise NothingLearned(
+            f"There are {len(reviewed)} faces to learn from, and it takes at least "
+            f"{FEWEST_FACES}. Review more faces of owners who lend theirs."
+        )
+    old = model.get_weights()
+    tuner = _Tuner(model, replay, how)
+    shares = (0.0, *how.ways)
+    said = {share: np.zeros((len(reviewed), HEAD_WIDTHS["ferplus"])) for share in shares}
+    folds = np.random.default_rng(how.seed).permutation(len(reviewed)) % how.folds
+    for fold in range(how.folds):
+        new = tuner.tuned(reviewed, np.flatnonzero(folds != fold), seed=fold + 1)
+        left_out = folds == fold
+        for share in shares:
+            model.set_weights(_between(old, new, share))
+            said[share][left_out] = logits(model, reviewed.images[left_out])["ferplus"]
+        model.set_weights(old)
+        report(f"Fold {fold + 1} of {how.folds} is done.")
+    ways = tuple(_way(share, said[share], reviewed.ferplus) for share in shares)
+    best = min(ways, key=lambda way: way.loss)
+    if best.share == 0:
+        raise NothingLearned(
+            f"Cross-validation among the {len(reviewed)} reviewed faces: no fine-tuned model "
+            "does better than the old one, so there is nothing to gain from them yet. Review "
+            "more faces, best of all those that the model is wrong about."
+        )
+    new = tuner.tuned(reviewed, np.arange(len(reviewed)), seed=0)
+    model.set_weights(_between(old, new, best.share))
+    report(
+        f"{best.share:.0%} of the way to the fine-tuned weights: in cross-validation "
+        f"{best.accuracy:.1%} right, {ways[0].accuracy:.1%} before."
+    )
+    return FineTuned(model, best, ways)
+
+
+class _Tuner:
+    """Fine-tunes one network again and again from the same beginning."""
+
+    def __init__(self, model: keras.Model, replay: TrainingSet | None, how: FineTuning) -> None:
+        self._model = model
+        self._begin = model.get_weights()
+        self._replay = replay
+        self._how = how
+        before = keras.models.clone_model(model)
+        before.set_weights(self._begin)
+        rate = keras.optimizers.schedules.CosineDecay(how.learning_rate, how.steps)
+        self._optimizer = keras.optimizers.AdamW(rate, weight_decay=how.weight_decay)
+        self._optimizer.build(model.trainable_variables)
+        self._fresh = [variable.numpy() for variable in self._optimizer.variables]
+        self._step = _step(model, before, self._optimizer, how.keep)
+
+    def tuned(self, reviewed: TrainingSet, rows: NDArray[np.int64], seed: int) -> Weights:
+        """The weights after fine-tuning on some rows; the model itself is left as it was."""
+        self._model.set_weights(self._begin)
+        for variable, value in zip(self._optimizer.variables, self._fresh, strict=True):
+            variable.assign(value)
+        for batch in self._batches(reviewed, rows, np.random.default_rng([self._how.seed, seed])):
+            self._step(*batch)
+        new: Weights = self._model.get_weights()
+        self._model.set_weights(self._begin)
+        return new
+
+    def _batches(
+        self, reviewed: TrainingSet, rows: NDArray[np.int64], rng: np.random.Generator
+    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        how, replay = self._how, self._replay
+        own = how.batch // 2 if replay else how.batch
+        for _ in range(how.steps):
+            parts = [(reviewed, rng.choice(rows, own, replace=own > len(rows)))]
+            if replay:
+                parts.append((replay, rng.integers(0, len(replay), how.batch - own)))
+            images = [
+                augment(faces.images[row], how.augmentation, rng)
+                for faces, chosen in parts
+                for row in chosen
+            ]
+            votes = np.concatenate([faces.ferplus[chosen] for faces, chosen in parts])
+            yield normalize(np.stack(images)), votes
+
+
+def _step(
+    model: keras.Model,
+    before: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    keep: float,
+) -> Callable[..., None]:
+    others = [head for head in model.output if head != "ferplus"]
+
+    @tf.function  # type: ignore[untyped-decorator]
+    def step(faces: tf.Tensor, votes: tf.Tensor) -> None:
+        answers = before(faces, training=False)
+        with tf.GradientTape() as tape:
+            # Not in training mode: so few faces have no batch statistics worth having.
+            output = model(faces, training=False)
+            loss = tf.nn.softmax_cross_entropy_with_logits(votes, output["ferplus"])
+            for head in others:
+                loss += keep * _difference(answers[head], output[head])
+            loss = tf.reduce_mean(loss)
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply(gradients, model.trainable_variables)
+
+    compiled: Callable[..., None] = step
+    return compiled
+
+
+def _difference(before: tf.Tensor, now: tf.Tensor) -> tf.Tensor:
+    """(N,) cross-entropy between a head's old and new answers."""
+    if before.shape[-1] == 1:  # Yes or no is a choice of two, no being 0.
+        before, now = (tf.concat([one, tf.zeros_like(one)], axis=1) for one in (before, now))
+    return tf.nn.softmax_cross_entropy_with_logits(tf.nn.softmax(before), now)
+
+
+def _between(old: Weights, new: Weights, share: float) -> Weights:
+    return [(1 - share) * before + share * after for before, after in zip(old, new, strict=True)]
+
+
+def _way(share: float, said: NDArray[np.float64], votes: NDArray[np.float32]) -> Way:
+    shifted = said - said.max(axis=1, keepdims=True)
+    log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    right = said.argmax(axis=1) == votes.argmax(axis=1)
+    return Way(share, float(-(votes * log_probabilities).sum(axis=1).mean()), float(right.mean()))
