@@ -109,8 +109,8 @@ class SelectionForm(forms.Form):
 class ModelsForm(forms.Form):
     """Which two models are compared; it lives in the URL, so a wrong part is ignored."""
 
-    old = forms.ModelChoiceField(ModelVersion.objects.defer("card"), label=_("Model"))
-    new = forms.ModelChoiceField(ModelVersion.objects.defer("card"), label=_("with"))
+    old = forms.ModelChoiceField(ModelVersion.objects.defer("card"), label=_("First model"))
+    new = forms.ModelChoiceField(ModelVersion.objects.defer("card"), label=_("Second model"))
 
 
 class SignUpForm(BaseUserCreationForm[User]):

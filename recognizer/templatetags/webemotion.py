@@ -26,6 +26,12 @@ def emotion(code: str) -> str:
 
 
 @register.filter
+def tenths(share: float) -> str:
+    """A share in tenths of a percent, where whole ones would hide a difference: "86.7%"."""
+    return f"{100 * share:.1f}%"
+
+
+@register.filter
 def points(share: float) -> str:
     """A difference of two shares in percentage points, with its sign: "+2.4"."""
     return f"{100 * share:+.1f}".replace("-", "−")

@@ -54,12 +54,6 @@ def summary_intervals(
     }
 
 
-def mean_interval(values: Floats, seed: int = 0, samples: int = SAMPLES) -> Interval:
-    """Interval of the mean of (N,) values; of paired differences, the interval of the gain."""
-    drawn = [counts @ values / len(values) for counts in _resamples(len(values), seed, samples)]
-    return _interval(np.concatenate(drawn))
-
-
 def selective_intervals(
     score: Floats,
     wrong: NDArray[np.bool_],

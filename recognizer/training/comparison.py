@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from recognizer.training import bootstrap, evaluation
+from recognizer.training import evaluation, metrics
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.evaluation import Answers
 from recognizer.vision.classification import OnnxClassifier
@@ -31,17 +31,17 @@ def compare(old: OnnxClassifier, new: OnnxClassifier, faces: Faces) -> dict[str,
         return None
     before, after = evaluation.answer(old, faces), evaluation.answer(new, faces)
     agreed = before.agreed
-    difference = before.wrong[agreed].astype(float) - after.wrong[agreed]
-    low, high = bootstrap.mean_interval(difference)
+    old_right, new_right = ~before.wrong[agreed], ~after.wrong[agreed]
+    low, high = metrics.paired_bootstrap(old_right, new_right)
     return {
         "faces": int(agreed.sum()),
         "old": _numbers(before),
         "new": _numbers(after),
-        "gain": float(difference.mean()),
+        "gain": float(new_right.mean() - old_right.mean()),
         "low": low,
         "high": high,
-        "mended": int((difference > 0).sum()),
-        "spoilt": int((difference < 0).sum()),
+        "mended": int((new_right & ~old_right).sum()),
+        "spoilt": int((old_right & ~new_right).sum()),
         "recalls": _recalls(before, after),
     }
 
