@@ -12,6 +12,7 @@ urlpatterns = [
     path("accuracy/", review_accuracy.page, name="review-accuracy"),
     path("back/", review.back, name="review-back"),
     path("learning/", learning.page, name="learning"),
+    path("learning/export/", learning.export, name="learning-export"),
     path("learning/ask/", learning.ask, name="learning-ask"),
     path("learning/<int:run_id>/promote/", learning.promote, name="learning-promote"),
     path("learning/rollback/", learning.rollback, name="learning-rollback"),

@@ -1,5 +1,6 @@
 """All settings. Each environment variable is read here, once; see docs/configuration.md."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -211,7 +212,9 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 # Loading the model on a busy machine takes longer than the 4 seconds that Celery allows.
 CELERY_WORKER_PROC_ALIVE_TIMEOUT = 60
-CELERY_WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", 2)
+# One thread in as many processes as there are cores gives the most photos per second (see
+# docs/BENCHMARKS.md); but each takes some 350 MB.
+CELERY_WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", min(4, os.cpu_count() or 1))
 # After this a claim counts as stale and may be taken by another worker, so the first one must
 # not still be at it.
 CELERY_TASK_TIME_LIMIT = STALE_AFTER

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import cv2
 from django.conf import settings
 from django.db import Error as DatabaseFailure
 from django.db import connection, transaction
@@ -84,6 +85,8 @@ def current() -> ModelVersion:
 
 def warm_up() -> None:
     """Load every network now, by reading a photo that has a face, so that no person waits."""
+    # Or each of several processes would shrink its photos on all cores at once.
+    cv2.setNumThreads(settings.RECOGNITION_THREADS)
     example = images.decode(examples.read())
     assert isinstance(example, images.Decoded)
     recognizer().recognize(example.image)

@@ -12,7 +12,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import IO, Final
+from zipfile import ZipFile
 
 import cv2
 import numpy as np
@@ -147,6 +149,24 @@ def export(folder: Path, layout: Layout = Layout.VOTES, *, split: bool = False) 
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return exported
+
+
+def as_zip(layout: Layout = Layout.VOTES) -> IO[bytes]:
+    """The same as a ZIP, in a temporary file that is gone when it is closed.
+
+    Raises:
+        ExportError: there is no face to write.
+    """
+    with TemporaryDirectory(prefix="webemotion-export-") as place:
+        folder = Path(place) / "reviewed-faces"
+        export(folder, layout)
+        archive = TemporaryFile(prefix="webemotion-export-")  # noqa: SIM115  (the caller closes it)
+        # PNGs do not become smaller.
+        with ZipFile(archive, "w") as file:
+            for path in sorted(folder.rglob("*")):
+                file.write(path, path.relative_to(place))
+    archive.seek(0)
+    return archive
 
 
 def _lent() -> PhotoQuerySet:

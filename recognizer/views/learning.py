@@ -8,7 +8,8 @@ from django.contrib import admin, messages
 from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
 from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, OuterRef, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -23,8 +24,10 @@ from recognizer.services import (
     promotions,
     recognition,
     review_access,
+    reviewed_faces,
 )
 from recognizer.services.promotions import Promoted, Refused
+from recognizer.services.reviewed_faces import Layout
 from recognizer.views.review import View, for_reviewers
 
 LEARN = "recognizer.add_learningrun"
@@ -37,7 +40,7 @@ def for_those_who_may(permission: str) -> Callable[[View], View]:
 
     def decorate(view: View) -> View:
         @wraps(view)
-        def checked(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+        def checked(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
             if not request.user.has_perm(permission):
                 raise PermissionDenied
             return view(request, *args, **kwargs)
@@ -85,6 +88,20 @@ def ask(request: HttpRequest) -> HttpResponse:
         _log(request, asked, ADDITION, "asked for")
         messages.success(request, _("The model will learn from the reviews; this takes minutes."))
     return redirect("learning")
+
+
+@for_those_who_may(LEARN)
+@require_POST
+def export(request: HttpRequest) -> HttpResponseBase:
+    """The reviewed faces of owners who lend theirs, as a ZIP that the training room reads."""
+    folders = request.POST.get("layout") == Layout.FOLDERS
+    layout = Layout.FOLDERS if folders else Layout.VOTES
+    try:
+        archive = reviewed_faces.as_zip(layout)
+    except reviewed_faces.ExportError as error:
+        messages.error(request, str(error))
+        return redirect("learning")
+    return FileResponse(archive, as_attachment=True, filename="reviewed-faces.zip")
 
 
 @for_those_who_may(PROMOTE)

@@ -11,6 +11,7 @@ from django.contrib.admin.models import ADDITION, LogEntry
 from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -22,7 +23,7 @@ from recognizer.services import review_access, review_queue, reviews
 from recognizer.services.review_queue import Queue
 from recognizer.vision.emotions import EMOTIONS
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 # Counting 100,000 faces takes longer than finding the next one, and hurries nobody.
 COUNTED_FOR = 15  # seconds
 # Longer than this, the reviewer was not looking at the face.
@@ -49,7 +50,7 @@ def for_reviewers(view: View) -> View:
     """Only for those who may review; others sign in, or learn that they may not."""
 
     @wraps(view)
-    def checked(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+    def checked(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
         if not review_access.can_review(request.user):
             raise PermissionDenied
         return view(request, *args, **kwargs)

@@ -85,22 +85,23 @@ def memory(table: Table, _: int, __: Path | None) -> None:
 
 
 def workers(table: Table, rounds: int, _: Path | None) -> None:
-    table.title("Photos of 2 megapixels per second, by processes of one thread each")
-    table.head("processes", "photos/s", "ratio")
-    rates: dict[int, list[float]] = {1: [], 2: []}
+    table.title("Photos of 2 megapixels per second, by processes and their threads")
+    table.head("processes", "threads each", "photos/s", "ratio")
+    rates: dict[tuple[int, int], list[float]] = {(1, 1): [], (1, 2): [], (2, 1): [], (2, 2): []}
     for _round in range(max(1, rounds // 3)):
-        for count, found in rates.items():
-            found.append(_photos_per_second(count))
-    one = statistics.median(rates[1])
-    for count, found in rates.items():
+        for way, found in rates.items():
+            found.append(_photos_per_second(*way))
+    one = statistics.median(rates[1, 1])
+    for (processes, threads), found in rates.items():
         rate = statistics.median(found)
-        table.row(f"{count}", f"{rate:.2f}", f"{rate / one:.2f}x")
+        table.row(f"{processes}", f"{threads}", f"{rate:.2f}", f"{rate / one:.2f}x")
 
 
-def _photos_per_second(count: int) -> float:
-    command = [sys.executable, "-m", "scripts.bench.processes", "work", str(SECONDS)]
+def _photos_per_second(processes: int, threads: int) -> float:
+    command = [sys.executable, "-m", "scripts.bench.processes", "work", str(SECONDS), str(threads)]
     started = [
-        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(count)
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        for _ in range(processes)
     ]
     return sum(float(process.communicate()[0]) for process in started)
 
@@ -143,11 +144,11 @@ def _remember(count: int) -> None:
     print(json.dumps({"resident": seen, "peak": _peak()}))
 
 
-def _work(seconds: float) -> None:
+def _work(seconds: float, threads: int) -> None:
     """Photos per second of one process, once it has warmed up."""
-    cv2.setNumThreads(1)
+    cv2.setNumThreads(threads)
     image = np.ascontiguousarray(scenes.tiled(3)[:1200, :1600])
-    recognizer = Recognizer(MTCNN(threads=1), load_model(threads=1))
+    recognizer = Recognizer(MTCNN(threads=threads), load_model(threads=threads))
     recognizer.recognize(image)
     begun, done = time.perf_counter(), 0
     while time.perf_counter() - begun < seconds:
@@ -160,5 +161,5 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["memory", number]:
             _remember(int(number))
-        case ["work", length]:
-            _work(float(length))
+        case ["work", length, number]:
+            _work(float(length), int(number))
