@@ -27,7 +27,9 @@ def decide(photos: Iterable[Photo]) -> None:
         photos: lent ones, with the faces that count as their `faces`.
     """
     lent = list(photos)
-    copies: dict[str, bool] = {}
+    # Of photos that are lent no longer, too: a model may have learned from them.
+    decided = Photo.objects.filter(held_out__isnull=False)
+    copies: dict[str, bool | None] = dict(decided.values_list("sha256", "held_out"))
     people: dict[int | None, set[bool]] = defaultdict(set)
     faces: Counter[bool] = Counter()
 

@@ -1,6 +1,7 @@
 """Runs that learn from reviews: asked for, taken by one process, compared, and promoted or not."""
 
 import logging
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -15,6 +16,7 @@ from recognizer.models import LearningRun, User
 from recognizer.services import model_versions, promotions, queue, reviewed_faces
 from recognizer.services.promotions import Promoted, Refused, Unchanged
 from recognizer.services.reviewed_faces import Exported
+from recognizer.services.signs_of_life import Pulse
 from recognizer.vision.cards import ModelCard
 
 logger = logging.getLogger(__name__)
@@ -84,6 +86,17 @@ def seen(run: LearningRun, progress: str = "") -> None:
         changes["progress"] = progress[:300]
     if not _mine(run).update(**changes):
         raise Lost
+
+
+def pulse(run: LearningRun) -> Pulse:
+    """Notes that the run's process is alive, from its start until it is stopped."""
+
+    def alive() -> None:
+        # The process itself learns that the run is lost when it next says how far it is.
+        with suppress(Lost):
+            seen(run)
+
+    return Pulse(alive, lambda: None)
 
 
 def finish(

@@ -145,7 +145,7 @@ def test_photos_are_queued_again(
     django_capture_on_commit_callbacks: Any,
 ) -> None:
     asked: list[Any] = []
-    monkeypatch.setattr(queue, "send", asked.append)
+    monkeypatch.setattr(queue, "send", lambda photo_id, again=False: asked.append(photo_id))
     failed = make_photo(GUEST, status=Photo.Status.FAILED, attempts=3, error="It gave up.")
     busy = make_photo(GUEST, status=Photo.Status.PROCESSING)
     chosen = [photo.pk, failed.pk, busy.pk]

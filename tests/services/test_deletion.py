@@ -91,7 +91,7 @@ def test_a_queued_photo_that_comes_back_is_sent_to_the_workers_again(
 ) -> None:
     # Its first message found it deleted and was dropped.
     asked: list[UUID] = []
-    monkeypatch.setattr(queue, "send", asked.append)
+    monkeypatch.setattr(queue, "send", lambda photo_id, again=False: asked.append(photo_id))
     queued = make_photo(alice_owner, status=Photo.Status.QUEUED)
     done = make_photo(alice_owner)
     deletion.delete(alice_owner, [queued.pk, done.pk])

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import numpy as np
 import pytest
+from celery import current_app
 from django.db import connection
 from django.utils import timezone
 from numpy.typing import NDArray
@@ -53,8 +54,20 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
     """The photos that workers were asked to recognise."""
     ids: list[UUID] = []
-    monkeypatch.setattr(queue, "send", ids.append)
+    monkeypatch.setattr(queue, "send", lambda photo_id, again=False: ids.append(photo_id))
     return ids
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """The photos in the messages that would go to the broker, and the queues they would go to."""
+    messages: list[tuple[str, str]] = []
+
+    def send_task(name: str, args: list[str], queue: str = "celery") -> None:
+        messages.append((args[0], queue))
+
+    monkeypatch.setattr(current_app, "send_task", send_task)
+    return messages
 
 
 @pytest.fixture
@@ -385,6 +398,98 @@ def test_recognising_the_astronaut_again_keeps_what_people_said(
     assert Review.objects.get().prediction_id == prediction
     photo.refresh_from_db()
     assert photo.status == Status.DONE
+
+
+def test_what_is_recognised_again_has_a_queue_of_its_own(
+    photo: Photo, sent: list[tuple[str, str]], django_capture_on_commit_callbacks: Any
+) -> None:
+    again = make_photo(GUEST)
+    with django_capture_on_commit_callbacks(execute=True):
+        recognition.queue_again([again.pk])
+        uploads.receive_bytes(GUEST, "new.jpg", noise(2))
+    new = Photo.objects.get(name="new.jpg")
+    assert sent == [(str(again.pk), "again"), (str(new.pk), "celery")]
+
+
+def test_a_failed_attempt_and_a_lost_message_keep_their_queue(
+    worker: Worker, settings: Settings, sent: list[tuple[str, str]], db: None
+) -> None:
+    old = long_ago(settings)
+    lost = {"status": Status.QUEUED, "sent_at": old, "queued_at": old}
+    first, again = make_photo(GUEST, **lost), make_photo(GUEST, finished_at=old, **lost)
+
+    def poison() -> None:
+        raise RuntimeError("poison")
+
+    queues = {str(first.pk): "celery", str(again.pk): "again"}
+    recognition.sweep()
+    assert dict(sent) == queues
+    sent.clear()
+    worker.meanwhile = poison
+    for photo in (first, again):
+        recognition.recognize(photo.pk)
+    assert dict(sent) == queues
+
+
+def finish(photos: Any) -> int:
+    """What workers do with photos that wait, as far as the sweeper sees it."""
+    changed: int = photos.update(status=Status.DONE, finished_at=timezone.now())
+    return changed
+
+
+def test_a_whole_history_is_sent_in_parts_as_room_comes_free(
+    sent: list[tuple[str, str]], db: None
+) -> None:
+    at_once = recognition.AGAIN_AT_ONCE
+    history = make_photos(GUEST, 2 * at_once + 50, finished_at=timezone.now())
+    assert recognition.queue_all_again(Photo.objects.live()) == len(history)
+    assert sent == []
+    waiting = Photo.objects.filter(status=Status.QUEUED)
+    assert waiting.count() == len(history)
+    assert recognition.sweep() == at_once
+    assert {queue for _, queue in sent} == {"again"}
+    # They are on their way: no more until some have come back.
+    assert recognition.sweep() == 0
+    on_their_way = [photo_id for photo_id, _ in sent]
+    assert finish(waiting.filter(pk__in=on_their_way[:70])) == 70
+    assert recognition.sweep() == 70
+    finish(waiting.filter(pk__in=[photo_id for photo_id, _ in sent]))
+    assert recognition.sweep() == len(history) - at_once - 70
+    assert len({photo_id for photo_id, _ in sent}) == len(sent) == len(history)
+
+
+def test_a_whole_history_holds_up_no_new_photo(
+    settings: Settings, sent: list[tuple[str, str]], db: None
+) -> None:
+    make_photos(GUEST, recognition.AGAIN_AT_ONCE + 5, finished_at=timezone.now())
+    recognition.queue_all_again(Photo.objects.live())
+    recognition.sweep()
+    sent.clear()
+    new = make_photo(GUEST, status=Status.QUEUED, sent_at=long_ago(settings))
+    assert recognition.sweep() == 1
+    assert sent == [(str(new.pk), "celery")]
+
+
+def test_lost_messages_of_a_history_make_room_for_themselves(
+    settings: Settings, sent: list[tuple[str, str]], db: None
+) -> None:
+    make_photos(GUEST, 10, finished_at=timezone.now())
+    recognition.queue_all_again(Photo.objects.live())
+    recognition.sweep()
+    Photo.objects.update(sent_at=long_ago(settings))
+    assert recognition.sweep() == 10
+    assert len(sent) == 20
+
+
+def test_a_whole_history_is_queued_with_fresh_attempts_and_without_what_moves(db: None) -> None:
+    failed = make_photo(GUEST, status=Status.FAILED, attempts=3, error="why")
+    done = make_photo(GUEST, attempts=1, claimed_at=timezone.now())
+    busy = make_photo(GUEST, status=Status.PROCESSING, attempts=1)
+    make_photo(GUEST, deleted_at=timezone.now())
+    assert recognition.queue_all_again(Photo.objects.live()) == 2
+    assert [status_of(photo) for photo in (failed, done)] == [(Status.QUEUED, 0)] * 2
+    assert (failed.error, done.claimed_at) == ("", None)
+    assert status_of(busy) == (Status.PROCESSING, 1)
 
 
 # --- The place in the queue --------------------------------------------------------------------

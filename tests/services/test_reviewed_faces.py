@@ -1,10 +1,14 @@
 """What models may learn from: reviewed faces of owners who agreed."""
 
+import csv
+import hashlib
+from collections import Counter
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from django.core.files.base import ContentFile
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 from pytest_django import Settings
@@ -15,7 +19,16 @@ from recognizer.services.owners import Owner
 from recognizer.services.reviewed_faces import ExportError, Layout, lend
 from recognizer.training.datasets.classes import CLASSES
 from recognizer.training.datasets.reading import read_dataset
-from tests.factories import GUEST, LANDMARKS, let_review, make_photo, owned_by
+from tests.factories import (
+    GUEST,
+    LANDMARKS,
+    add_faces,
+    let_review,
+    make_photo,
+    make_photos,
+    noise,
+    owned_by,
+)
 
 
 @pytest.fixture
@@ -124,3 +137,132 @@ def test_the_command_says_what_it_did(
     assert "2 faces are in" in capsys.readouterr().out
     with pytest.raises(CommandError, match="is there already"):
         call_command("export_reviews", str(tmp_path / "data"))
+
+
+# --- What is held out --------------------------------------------------------------------------
+
+
+def readable(owner: Owner, seed: int, reviewer: User) -> Photo:
+    """A photo with real pixels, another for each seed, and two reviewed faces."""
+    data = noise(seed)
+    photo = make_photo(
+        owner, f"{seed}.jpg", ["happy", "sad"], sha256=hashlib.sha256(data).hexdigest()
+    )
+    photo.original.save("original", ContentFile(data))
+    for face in photo.faces.all():
+        judge(face, reviewer, "accept")
+    return photo
+
+
+@pytest.fixture
+def site(alice: User, bob: User, reviewer: User) -> list[Photo]:
+    """Five photos of Alice's and five of Bob's, all lent; the first ones are copies."""
+    for user in (alice, bob):
+        lend(user, True)
+    numbers = {alice: range(5), bob: (0, 5, 6, 7, 8)}
+    return [
+        readable(owned_by(user), number, reviewer)
+        for user, seeds in numbers.items()
+        for number in seeds
+    ]
+
+
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    with (folder / "votes.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_split_export_says_on_which_side_each_face_is(site: list[Photo], tmp_path: Path) -> None:
+    exported = reviewed_faces.export(tmp_path / "data", split=True)
+    sides = Counter(Photo.objects.values_list("held_out", flat=True))
+    assert (exported.faces, exported.photos, exported.people) == (20, 10, 2)
+    assert exported.held_out == 2 * sides[True]
+    assert 0 < exported.held_out < 20
+    splits = Counter(row["split"] for row in rows_of(tmp_path / "data"))
+    assert splits == {"PublicTest": exported.held_out, "Training": 20 - exported.held_out}
+    faces = read_dataset(tmp_path / "data").faces
+    assert Counter(faces.splits.tolist()) == splits
+
+
+def test_faces_and_copies_of_a_photo_are_one_group(site: list[Photo], tmp_path: Path) -> None:
+    reviewed_faces.export(tmp_path / "data", split=True)
+    rows = rows_of(tmp_path / "data")
+    # Nine pictures of two faces, and one that was sent twice.
+    assert sorted(Counter(row["group"] for row in rows).values()) == [2] * 8 + [4]
+    assert len({(row["group"], row["split"]) for row in rows}) == 9
+
+
+def test_a_plain_export_decides_nothing(site: list[Photo], tmp_path: Path) -> None:
+    reviewed_faces.export(tmp_path / "data")
+    assert not Photo.objects.exclude(held_out=None).exists()
+    assert {row["split"] for row in rows_of(tmp_path / "data")} == {""}
+
+
+def test_names_of_a_split_export_tell_nothing(site: list[Photo], tmp_path: Path) -> None:
+    reviewed_faces.export(tmp_path / "data", split=True)
+    table = (tmp_path / "data" / "votes.csv").read_text()
+    for photo in site:
+        assert photo.sha256[:16] not in table
+        assert str(photo.pk) not in table
+
+
+def test_the_fingerprint_is_of_what_is_learned_from(
+    site: list[Photo], alice: User, reviewer: User, tmp_path: Path
+) -> None:
+    def fingerprint(name: str) -> str:
+        return reviewed_faces.export(tmp_path / name, split=True).fingerprint
+
+    first = fingerprint("first")
+    assert fingerprint("again") == first
+    files = [{row["file"] for row in rows_of(tmp_path / name)} for name in ("first", "again")]
+    assert not files[0] & files[1]
+    judge(site[0].faces.get(number=1), reviewer, "correct", "fear")
+    with_another_verdict = fingerprint("verdict")
+    assert with_another_verdict != first
+    Photo.objects.filter(pk=site[1].pk).update(
+        held_out=not Photo.objects.get(pk=site[1].pk).held_out
+    )
+    with_another_side = fingerprint("side")
+    site[2].delete()
+    assert len({first, with_another_verdict, with_another_side, fingerprint("less")}) == 4
+
+
+def test_what_is_lent_no_longer_leaves_and_comes_back_to_its_side(
+    site: list[Photo], bob: User, tmp_path: Path
+) -> None:
+    def sides() -> dict[object, bool | None]:
+        return dict(Photo.objects.values_list("pk", "held_out"))
+
+    reviewed_faces.export(tmp_path / "first", split=True)
+    first = sides()
+    lend(bob, False)
+    exported = reviewed_faces.export(tmp_path / "without", split=True)
+    assert (exported.faces, exported.people) == (10, 1)
+    lend(bob, True)
+    Photo.objects.filter(pk=site[0].pk).update(deleted_at=timezone.now())
+    assert reviewed_faces.export(tmp_path / "deleted", split=True).faces == 18
+    assert sides() == first
+
+
+def test_lent_faces_are_counted_by_their_side(
+    site: list[Photo], bob: User, reviewer: User, tmp_path: Path
+) -> None:
+    readable(GUEST, 20, reviewer)
+    add_faces(make_photos(owned_by(bob), 1), 3)  # not reviewed
+    assert reviewed_faces.count_lent() == {None: 20}
+    exported = reviewed_faces.export(tmp_path / "data", split=True)
+    held_out = exported.held_out
+    assert reviewed_faces.count_lent() == {True: held_out, False: 20 - held_out}
+    Photo.objects.filter(pk=site[0].pk).update(deleted_at=timezone.now())
+    assert reviewed_faces.count_lent().total() == 18
+    lend(bob, False)
+    assert reviewed_faces.count_lent().total() == 8
+
+
+def test_a_guests_photo_gets_no_side(site: list[Photo], reviewer: User, tmp_path: Path) -> None:
+    # Not even as a copy of one that is lent.
+    photo = readable(GUEST, 0, reviewer)
+    exported = reviewed_faces.export(tmp_path / "data", split=True)
+    photo.refresh_from_db()
+    assert photo.held_out is None
+    assert exported.faces == 20

@@ -49,7 +49,9 @@ def test_it_asks_a_worker_only_when_the_row_is_committed(
     django_capture_on_commit_callbacks: CaptureOnCommit,
 ) -> None:
     asked: list[Any] = []
-    monkeypatch.setattr("recognizer.services.queue.send", asked.append)
+    monkeypatch.setattr(
+        "recognizer.services.queue.send", lambda photo_id, again=False: asked.append(photo_id)
+    )
     with django_capture_on_commit_callbacks(execute=True):
         receive(alice_owner, noise(1))
         assert asked == []

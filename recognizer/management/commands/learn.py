@@ -15,7 +15,6 @@ from recognizer.models import LearningRun, User
 from recognizer.services import learning, model_store, reviewed_faces
 from recognizer.services.promotions import Refused
 from recognizer.services.reviewed_faces import Exported
-from recognizer.services.signs_of_life import Pulse
 from recognizer.training import comparison
 from recognizer.training.datasets.faces import DatasetError, Faces
 from recognizer.training.datasets.reading import read_dataset, training_and_held_out
@@ -45,7 +44,7 @@ class Command(BaseCommand):
         if run is None:
             self.report("Another process was first; there is nothing left to do.")
             return
-        pulse = Pulse(lambda: learning.seen(run), lambda: None)
+        pulse = learning.pulse(run)
         pulse.start()
         try:
             self.learn(run, max(1, options["threads"]))
