@@ -3,11 +3,12 @@
     .venv/bin/python -m scripts.old_camera fer2013.csv fer2013new.csv
 
 FER-2013's PublicTest rows, which no training has learned from, become the photos of one bad old
-camera: unsharp, with a shutter that sticks, dark at the edges, noisy, hard compressed. Twenty people send them to a site of its
-own in a temporary folder; it finds and classifies the faces. The annotators' votes stand in for
-the reviewers: a reviewer goes through the queue's first 200 faces, and through all faces that are
-held out. Then the site learns, and old and new model are compared by `manage.py learn` itself, on
-the held-out photos and on the PublicTest rows that were not among the photos to learn from.
+camera: unsharp, with a shutter that sticks, dark at the edges, noisy, hard compressed. Twenty
+people send them to a site of its own in a temporary folder, which finds and classifies the faces.
+The annotators' votes stand in for the reviewers: one goes through the queue's first 200 faces, and
+through all faces that are held out. Then the site learns. `manage.py learn` itself compares the
+old and the new model, on the held-out photos and on the PublicTest rows that were not among the
+photos to learn from.
 """
 
 import argparse
