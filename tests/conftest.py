@@ -98,6 +98,15 @@ def recognize_queued(db: None) -> Callable[[], int]:
     return recognize
 
 
+@pytest.fixture(scope="session")
+def fitted_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small model that knows drawn faces, with its Keras weights; read only."""
+    pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
+    from tests.training.fitted_model import write_fitted_model
+
+    return write_fitted_model(tmp_path_factory.mktemp("fitted") / "fitted")
+
+
 # --- People: an owner, another user, a guest, a reviewer ---------------------------------------
 
 

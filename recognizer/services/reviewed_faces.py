@@ -121,7 +121,13 @@ def count_lent() -> Counter[bool | None]:
     return Counter(dict(rows.annotate(n=Count("pk")).order_by()))
 
 
-def export(folder: Path, layout: Layout = Layout.VOTES, *, split: bool = False) -> Exported:
+def export(
+    folder: Path,
+    layout: Layout = Layout.VOTES,
+    *,
+    split: bool = False,
+    preprocessing: Preprocessing | None = None,
+) -> Exported:
     """Write the reviewed faces into a new folder, as the model would see them, but larger.
 
     Args:
@@ -129,6 +135,7 @@ def export(folder: Path, layout: Layout = Layout.VOTES, *, split: bool = False) 
         layout: VOTES gives faces/*.png and votes.csv; FOLDERS gives <emotion>/*.png of the faces
             that most reviewers agree on.
         split: write down which faces are held out, see `held_out.decide`; of VOTES only.
+        preprocessing: how the model wants its faces; if not given, that of the model in use.
 
     Raises:
         ExportError: the folder is there already, or there is no face to write.
@@ -139,7 +146,8 @@ def export(folder: Path, layout: Layout = Layout.VOTES, *, split: bool = False) 
     draft = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}")
     draft.mkdir()
     try:
-        exported = _write(draft, layout, split)
+        cut = preprocessing or model_versions.classifier().card.preprocessing
+        exported = _write(draft, layout, split, cut)
         if not exported.faces:
             raise ExportError(
                 "There is no face to export: none has been reviewed of an owner who lends theirs "
@@ -174,8 +182,7 @@ def _lent() -> PhotoQuerySet:
     return Photo.objects.live().filter(user__lends_since__isnull=False, status=Photo.Status.DONE)
 
 
-def _write(folder: Path, layout: Layout, split: bool) -> Exported:
-    preprocessing = model_versions.classifier().card.preprocessing
+def _write(folder: Path, layout: Layout, split: bool, preprocessing: Preprocessing) -> Exported:
     if split:
         held_out.decide(photo for photo, _ in lent_photos())
     written = _Written(folder)

@@ -12,6 +12,8 @@ from recognizer.training.datasets.faces import FER2013_LABELS
 FERPLUS_HEADER = (
     "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
 )
+SHOWN = ("happy", "neutral", "sad", "surprise")
+"""What `draw_face` can tell apart."""
 FERPLUS_COLUMNS = ("neutral", "happy", "surprise", "sad", "anger", "disgust", "fear", "contempt")
 
 
@@ -52,3 +54,18 @@ def write_ferplus(path: Path, rows: list[tuple[str, dict[str, int]]]) -> None:
         name = "" if votes.get("NF", 0) == 10 else f"fer{number:07}.png"
         lines.append(",".join([split, name, *map(str, counts)]))
     path.write_text("\n".join(lines) + "\n")
+
+
+def write_drawn_set(folder: Path, training: int = 96, held_out: int = 64) -> tuple[Path, Path]:
+    """Paths of fer2013.csv and fer2013new.csv with so many Training and PublicTest rows."""
+    rng = np.random.default_rng(0)
+    rows = [
+        (SHOWN[number % 4], split, draw_face(SHOWN[number % 4], rng))
+        for split, count in (("Training", training), ("PublicTest", held_out))
+        for number in range(count)
+    ]
+    write_fer2013(folder / "fer2013.csv", rows)
+    write_ferplus(
+        folder / "fer2013new.csv", [(split, {emotion: 8, "fear": 2}) for emotion, split, _ in rows]
+    )
+    return folder / "fer2013.csv", folder / "fer2013new.csv"

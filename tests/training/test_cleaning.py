@@ -148,16 +148,30 @@ def test_stricter_limits_use_what_was_found_and_take_files_back(
 ) -> None:
     root = tmp_path / "set"
     write_picture(root / "happy/a.png", face)
+    aside = np.roll(face, face.shape[1] // 8, axis=1)
+    write_picture(root / "happy/b.png", aside)
     clean_folder(root, job)
-    assert names_below(job.output) == ["happy/a.png"]
+    assert names_below(job.output) == ["happy/a.png", "happy/b.png"]
     findings = (job.output / "findings.jsonl").read_bytes()
-    clean_folder(root, replace(job, limits=Limits(off_centre=0.0)))
-    assert names_below(job.output) == []
+    seen = [find_faces(picture, smallest=0.4, score=0.8) for picture in (face, aside)]
+    places = [sightings[0].off_centre for sightings in seen]
+    between = sum(places) / 2
+    clean_folder(root, replace(job, limits=Limits(off_centre=between)))
+    assert len(names_below(job.output)) == 1
     assert (job.output / "findings.jsonl").read_bytes() == findings
     assert (job.output / "dropped-off-centre.jpg").exists()
     clean_folder(root, job)
-    assert names_below(job.output) == ["happy/a.png"]
+    assert names_below(job.output) == ["happy/a.png", "happy/b.png"]
     assert not (job.output / "dropped-off-centre.jpg").exists()
+
+
+def test_limits_that_leave_nothing_are_an_error(tmp_path: Path, job: Job, face: np.ndarray) -> None:
+    root = tmp_path / "set"
+    write_picture(root / "happy/a.png", face)
+    with pytest.raises(DatasetError, match=r"All 1 pictures would be dropped.*off centre.*loosen"):
+        clean_folder(root, replace(job, limits=Limits(off_centre=0.0)))
+    assert names_below(job.output) == []
+    assert (job.output / "dropped-off-centre.jpg").exists()
 
 
 def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path) -> None:

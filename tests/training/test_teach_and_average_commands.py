@@ -51,6 +51,7 @@ def test_an_average_is_a_model_of_its_own(
     monkeypatch.setattr("recognizer.training.release.MTCNN", Whole)
     call_command("average", *arguments(dataset), "--member", "one", "two", "--name", "both")
     both = model_store.load("both")
+    assert both.card.name == "both"
     assert both.card.macs == 2 * (model_store.load("one").card.macs * 2)
     assert both.card.metrics["PublicTest"]["ferplus"]["n"] == len(faces.split("PublicTest"))
     seen = normalize(faces.images[:3])

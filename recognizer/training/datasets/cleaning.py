@@ -191,7 +191,11 @@ def _claim(output: Path) -> None:
 
 
 def _judge(entries: Sequence[Entry], digest: str, job: Job) -> dict[str, str]:
-    """Look, decide and tell: why each dropped picture is, by its name."""
+    """Look, decide and tell: why each dropped picture is, by its name.
+
+    Raises:
+        DatasetError: nothing that was judged would stay.
+    """
     limits = job.limits
     look = partial(find_faces, smallest=limits.smallest, score=min(limits.score, 0.8))
     # Higher scores and the other limits are asked of what was found, so they may change without
@@ -218,6 +222,13 @@ def _judge(entries: Sequence[Entry], digest: str, job: Job) -> dict[str, str]:
     (job.output / "report.json").write_text(text + "\n", encoding="utf-8")
     for line in _lines(table, dropped):
         job.report(line)
+    if dropped and len(dropped) == len(judged):
+        ((why, count),) = Counter(dropped.values()).most_common(1)
+        raise DatasetError(
+            f"All {len(judged)} pictures would be dropped, {count} of them for {why!r}; no cleaned "
+            f"set was written. Look at the sheets in {job.output}. If these are faces, loosen the "
+            "limits (--score, --smallest, --most-faces, --off-centre)."
+        )
     return dropped
 
 
