@@ -99,16 +99,22 @@ def take(queue: Queue, count: int = 1) -> Sequence[Face]:
 
 def _claim(face: Face, reviewer: User) -> bool:
     """Take a free seat on a face; False if there is none."""
-    taken = set(Claim.objects.filter(face=face).values_list("seat", flat=True))
-    free = [seat for seat in range(settings.REVIEW_OPINIONS - face.opinions) if seat not in taken]
-    for seat in free:
-        try:
-            with transaction.atomic():
-                until = timezone.now() + CLAIMED_FOR
-                Claim.objects.create(face=face, seat=seat, reviewer=reviewer, until=until)
-        except IntegrityError:
-            continue  # Somebody else sat down just now.
-        return True
+    try:
+        with transaction.atomic():
+            # Locked, as it is while a verdict is written: one that came since the face was looked
+            # up has left its seat, and must be seen.
+            rows = Face.objects.select_for_update().filter(pk=face.pk)
+            opinions = rows.values_list("opinions", flat=True).first()
+            if opinions is None:
+                return False  # The photo was erased just now.
+            taken = set(Claim.objects.filter(face=face).values_list("seat", flat=True))
+            for seat in range(settings.REVIEW_OPINIONS - opinions):
+                if seat not in taken:
+                    until = timezone.now() + CLAIMED_FOR
+                    Claim.objects.create(face=face, seat=seat, reviewer=reviewer, until=until)
+                    return True
+    except IntegrityError:
+        pass  # The reviewer has it already, in another window.
     return False
 
 

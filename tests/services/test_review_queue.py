@@ -1,5 +1,6 @@
 """Which face a reviewer gets, and what becomes of their verdicts."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -228,3 +229,29 @@ def test_a_closed_account_leaves_its_opinions(photo: Photo, reviewer: User) -> N
     assert Opinion.objects.get().reviewer is None
     assert face.current
     assert face.current.reviews.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_ten_reviewers_at_once_never_judge_the_same_face(alice: User) -> None:
+    for number in range(8):
+        make_photo(owned_by(alice), f"{number}.jpg", EMOTIONS)
+    team = [User.objects.create_superuser(f"reviewer {number}") for number in range(10)]
+
+    def work(user: User) -> int:
+        done = 0
+        try:
+            # Two at a time, as the page takes them: the next one is loaded ahead.
+            while held := take(Queue(user, Order.UNCERTAIN), 2):
+                judge(held[0], user)
+                done += 1
+        finally:
+            connection.close()
+        return done
+
+    with ThreadPoolExecutor(len(team)) as pool:
+        done = list(pool.map(work, team))
+    assert sum(done) == 8 * len(EMOTIONS)
+    assert sum(count > 0 for count in done) > 1
+    assert Review.objects.count() == Opinion.objects.count() == 8 * len(EMOTIONS)
+    assert set(Face.objects.values_list("opinions", flat=True)) == {1}
+    assert not Claim.objects.exists()

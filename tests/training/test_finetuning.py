@@ -1,0 +1,193 @@
+"""A small network, fine-tuned for real on drawn faces that are strange to it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from recognizer.training.datasets.faces import Faces
+from recognizer.training.preparation import TrainingSet, prepare
+
+keras = pytest.importorskip("keras", reason="TensorFlow is needed to train")
+
+from recognizer.training import candidates
+from recognizer.training.finetuning import FEWEST_FACES, FineTuned, NothingLearned, fine_tune
+from recognizer.training.fitting import logits
+from recognizer.vision.classification import OnnxClassifier, softmax
+from tests.training.fitted_model import QUICK, negatives
+
+Network = Callable[[], keras.Model]
+
+
+@pytest.fixture
+def network(fitted_model: Path) -> Network:
+    """`network()` gives the fitted network as it was."""
+    card = OnnxClassifier(fitted_model).card
+    return lambda: candidates.ancestor(fitted_model, card)
+
+
+@pytest.fixture(scope="module")
+def strange() -> Faces:
+    """Held out: no test learns from it."""
+    return negatives(seed=2, count=40)
+
+
+@pytest.fixture(scope="module")
+def reviewed(strange: Faces) -> TrainingSet:
+    return prepare(negatives(seed=1, count=48), strange)
+
+
+@pytest.fixture(scope="module")
+def familiar(faces: Faces) -> TrainingSet:
+    """What the network was fitted on."""
+    return prepare(faces.split("Training"), faces.split("PublicTest"))
+
+
+def quiet(_: str) -> None:
+    return None
+
+
+def loss(model: keras.Model, faces: Faces) -> float:
+    """Mean cross-entropy with the votes, in nats."""
+    said = softmax(logits(model, faces.images)["ferplus"].astype(np.float64))
+    votes = faces.votes[:, :8] / faces.votes[:, :8].sum(axis=1, keepdims=True)
+    return float(-(votes * np.log(said)).sum(axis=1).mean())
+
+
+def accuracy(model: keras.Model, faces: Faces) -> float:
+    said = logits(model, faces.images)["ferplus"].argmax(axis=1)
+    return float((said == faces.votes.argmax(axis=1)).mean())
+
+
+def same(one: list[NDArray[np.float32]], other: list[NDArray[np.float32]]) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.fixture(scope="module")
+def tuned(
+    fitted_model: Path, reviewed: TrainingSet
+) -> tuple[FineTuned, list[NDArray[np.float32]], list[str]]:
+    """What came of fine-tuning, the weights before, and what was reported."""
+    model = candidates.ancestor(fitted_model, OnnxClassifier(fitted_model).card)
+    before, lines = model.get_weights(), []
+    return fine_tune(model, reviewed, None, QUICK, lines.append), before, lines
+
+
+# --- What is learned ---------------------------------------------------------------------------
+
+
+def test_the_loss_falls_on_faces_of_the_new_kind_that_it_has_not_seen(
+    network: Network, tuned: tuple[FineTuned, list[NDArray[np.float32]], list[str]], strange: Faces
+) -> None:
+    before, now = network(), tuned[0].model
+    assert loss(now, strange) < loss(before, strange) / 2
+    assert accuracy(now, strange) > accuracy(before, strange) + 0.3
+
+
+def test_it_says_how_each_share_of_the_way_did(
+    tuned: tuple[FineTuned, list[NDArray[np.float32]], list[str]],
+) -> None:
+    found, _, lines = tuned
+    assert [way.share for way in found.ways] == [0.0, *QUICK.ways]
+    assert found.way in found.ways[1:]
+    assert found.way.loss < found.ways[0].loss
+    assert found.way.accuracy > found.ways[0].accuracy
+    assert lines[:3] == [f"Fold {fold} of 3 is done." for fold in (1, 2, 3)]
+    assert lines[3].startswith(f"{found.way.share:.0%} of the way to the fine-tuned weights")
+
+
+def test_the_old_network_is_judged_on_the_same_faces(
+    network: Network,
+    tuned: tuple[FineTuned, list[NDArray[np.float32]], list[str]],
+    reviewed: TrainingSet,
+) -> None:
+    said = softmax(logits(network(), reviewed.images)["ferplus"].astype(np.float64))
+    expected = float(-(reviewed.ferplus * np.log(said)).sum(axis=1).mean())
+    assert tuned[0].ways[0].loss == pytest.approx(expected, rel=1e-4)
+
+
+def test_batch_statistics_stay_as_they_are(
+    tuned: tuple[FineTuned, list[NDArray[np.float32]], list[str]],
+) -> None:
+    found, before, _ = tuned
+    moved = {}
+    for weight, old in zip(found.model.weights, before, strict=True):
+        moved[weight.path] = not np.allclose(weight.numpy(), old, rtol=1e-5, atol=1e-7)
+    statistics = {path for path in moved if "moving_" in path}
+    assert len(statistics) == 4
+    assert not any(moved[path] for path in statistics)
+    assert sum(moved.values()) > len(moved) / 2
+
+
+def test_the_other_heads_go_on_as_before(
+    network: Network, reviewed: TrainingSet, strange: Faces
+) -> None:
+    old = softmax(logits(network(), strange.images)["fer2013"].astype(np.float64))
+
+    def strayed(keep: float) -> float:
+        model = network()
+        fine_tune(model, reviewed, None, replace(QUICK, keep=keep, ways=(1.0,)), quiet)
+        new = softmax(logits(model, strange.images)["fer2013"].astype(np.float64))
+        return float(np.abs(new - old).sum(axis=1).mean() / 2)
+
+    assert strayed(5.0) < strayed(0.0) / 2
+
+
+def test_what_it_came_from_is_forgotten_less_when_it_is_seen_again(
+    network: Network, reviewed: TrainingSet, familiar: TrainingSet, faces: Faces
+) -> None:
+    def remembered(replay: TrainingSet | None) -> float:
+        model = network()
+        fine_tune(model, reviewed, replay, replace(QUICK, steps=40, ways=(1.0,)), quiet)
+        return loss(model, faces.split("PublicTest"))
+
+    assert remembered(familiar) < remembered(None) / 2
+
+
+# --- Nothing is learned ------------------------------------------------------------------------
+
+
+def test_too_few_faces_are_not_learned_from(network: Network, strange: Faces) -> None:
+    few = prepare(negatives(seed=3, count=FEWEST_FACES - 1), strange)
+    model = network()
+    with pytest.raises(NothingLearned, match=f"There are {FEWEST_FACES - 1} faces to learn from"):
+        fine_tune(model, few, None, QUICK, quiet)
+    assert same(model.get_weights(), network().get_weights())
+
+
+def test_reviewers_who_say_what_it_says_teach_it_nothing(
+    network: Network, reviewed: TrainingSet
+) -> None:
+    model = network()
+    said = softmax(logits(model, reviewed.images)["ferplus"].astype(np.float64))
+    agreeing = replace(reviewed, ferplus=said.astype(np.float32))
+    with pytest.raises(NothingLearned, match="no fine-tuned model does better"):
+        fine_tune(model, agreeing, None, QUICK, quiet)
+    assert same(model.get_weights(), network().get_weights())
+
+
+def noise(reviewed: TrainingSet) -> TrainingSet:
+    """The same faces, each called whatever came up."""
+    emotions = np.random.default_rng(4).integers(0, 8, len(reviewed))
+    return replace(reviewed, ferplus=np.eye(8, dtype=np.float32)[emotions])
+
+
+def test_noise_teaches_nothing_to_a_network_that_claims_nothing(
+    network: Network, reviewed: TrainingSet
+) -> None:
+    model = network()
+    head = model.get_layer("ferplus")
+    head.set_weights([np.zeros_like(weight) for weight in head.get_weights()])
+    with pytest.raises(NothingLearned):
+        fine_tune(model, noise(reviewed), None, QUICK, quiet)
+
+
+def test_noise_may_take_its_certainty_but_gives_no_accuracy(
+    network: Network, reviewed: TrainingSet
+) -> None:
+    found = fine_tune(network(), noise(reviewed), None, replace(QUICK, steps=60), quiet)
+    # Chance is an eighth; whoever saw the faces that they are judged by would do far better.
+    assert max(way.accuracy for way in found.ways) < 0.3
