@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from recognizer.training import evaluation, export, fitted
 from recognizer.training.datasets.faces import Faces
-from recognizer.training.finetuning import FineTuned, FineTuning, fine_tune
+from recognizer.training.finetuning import FineTuned, FineTuning, Origin, fine_tune
 from recognizer.training.networks import network_from
 from recognizer.training.non_faces import LinearHead
 from recognizer.training.preparation import TrainingSet
@@ -56,7 +56,7 @@ def ancestor(folder: Path, card: ModelCard) -> keras.Model:
 def learn(
     old: OnnxClassifier,
     reviewed: TrainingSet,
-    replay: TrainingSet | None,
+    origin: Origin | None,
     folder: Path,
     name: str,
     report: Callable[[str], None],
@@ -67,7 +67,7 @@ def learn(
     Args:
         old: the model to go on from.
         reviewed: what reviewers said.
-        replay: what the model came from, if it is at hand.
+        origin: what the model came from, if it is at hand.
         folder: where to write: model.onnx, card.json and the Keras weights.
         name: the new model's.
         report: called with a line per step.
@@ -80,7 +80,7 @@ def learn(
     how = how or FineTuning()
     model = ancestor(old.weights.parent, old.card)
     no_face = _no_face_head(old, model, reviewed.images) if _has_no_face(old.card) else None
-    tuned = fine_tune(model, reviewed, replay, how, report)
+    tuned = fine_tune(model, reviewed, origin, how, report)
     folder.mkdir(parents=True, exist_ok=True)
     model.save_weights(folder / fitted.EXPORTED)
     served = export.with_head(model, NOT_A_FACE_HEAD, no_face) if no_face else model
@@ -92,7 +92,7 @@ def learn(
         weights=Weights("model.onnx", file_hash(folder / "model.onnx")),
         metrics={},
         data={**old.card.data, "reviewed_faces": len(reviewed)},
-        training={**old.card.training, "fine_tuning": _noted(old, tuned, replay, how)},
+        training={**old.card.training, "fine_tuning": _noted(old, tuned, origin, how)},
         notes=NOTES,
     )
     card.save(folder / "card.json")
@@ -144,13 +144,13 @@ def _only(model: keras.Model, card: ModelCard) -> keras.Model:
 
 
 def _noted(
-    old: OnnxClassifier, tuned: FineTuned, replay: TrainingSet | None, how: FineTuning
+    old: OnnxClassifier, tuned: FineTuned, origin: Origin | None, how: FineTuning
 ) -> dict[str, Any]:
     """How it was made, for the card."""
     noted = {
         "from": f"{old.card.name} {old.card.version}",
         "from_weights": old.card.weights.sha256,
-        "replayed_faces": len(replay) if replay else 0,
+        "replayed_faces": len(origin.replay) if origin else 0,
         "cross_validation": [asdict(way) for way in tuned.ways],
         "share_of_the_way": tuned.way.share,
         "settings": asdict(how),

@@ -5,12 +5,12 @@ go on giving the old answers on the new faces (learning without forgetting, Li a
 and the result lies only part of the way from the old weights to the fine-tuned ones (robust
 fine-tuning, Wortsman et al., 2022). How far is decided by cross-validation among the reviewed
 faces themselves. Where the data set that the network came from is at hand, half of each batch
-is taken from it.
+is taken from it, and some of its held-out rows stop the way where too much would be forgotten.
 
 Importing this module imports TensorFlow.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,6 +20,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from recognizer.training.augmentation import Augmentation, augment
+from recognizer.training.datasets.faces import Faces, majority
 from recognizer.training.fitting import logits
 from recognizer.training.networks import HEAD_WIDTHS
 from recognizer.training.preparation import TrainingSet
@@ -47,6 +48,7 @@ class FineTuning:
         weight_decay: decoupled.
         keep: weight of the other heads' old answers.
         folds: of the cross-validation.
+        forgotten: share of the guard's faces, see `Origin`, that may be lost.
         ways: shares of the way from the old weights to the fine-tuned ones to choose from.
         augmentation: weaker than in training: the faces look as the site's do already.
     """
@@ -58,8 +60,23 @@ class FineTuning:
     weight_decay: float = 1e-3
     keep: float = 1.0
     folds: int = 3
+    forgotten: float = 0.0025
     ways: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
     augmentation: Augmentation = field(default_factory=lambda: Augmentation().scaled(0.5))
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The data set that a network came from.
+
+    Attributes:
+        replay: what it learned from.
+        guard: held-out rows on which it must not lose more than `FineTuning.forgotten`; those
+            count whose annotators agree on an emotion.
+    """
+
+    replay: TrainingSet
+    guard: Faces
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +112,7 @@ class FineTuned:
 def fine_tune(
     model: keras.Model,
     reviewed: TrainingSet,
-    replay: TrainingSet | None,
+    origin: Origin | None,
     how: FineTuning,
     report: Callable[[str], None],
 ) -> FineTuned:
@@ -104,7 +121,7 @@ def fine_tune(
     Args:
         model: the fitted network in float32, as `fitted.load` gives it; its weights are changed.
         reviewed: what reviewers said.
-        replay: what the network came from, if it is at hand.
+        origin: what the network came from, if it is at hand.
         how: the settings.
         report: called with a line per fit.
 
@@ -117,7 +134,7 @@ def fine_tune(
             f"{FEWEST_FACES}. Review more faces of owners who lend theirs."
         )
     old = model.get_weights()
-    tuner = _Tuner(model, replay, how)
+    tuner = _Tuner(model, origin.replay if origin else None, how)
     shares = (0.0, *how.ways)
     said = {share: np.zeros((len(reviewed), HEAD_WIDTHS["ferplus"])) for share in shares}
     folds = np.random.default_rng(how.seed).permutation(len(reviewed)) % how.folds
@@ -139,12 +156,42 @@ def fine_tune(
             "more faces, best of all those that the model is wrong about."
         )
     new = tuner.tuned(reviewed, np.arange(len(reviewed)), seed=0)
+    if origin:
+        tried = ways[: ways.index(best) + 1]
+        best = _short_enough(model, old, new, tried, origin.guard, how.forgotten)
     model.set_weights(_between(old, new, best.share))
     report(
         f"{best.share:.0%} of the way to the fine-tuned weights: in cross-validation "
         f"{best.accuracy:.1%} right, {ways[0].accuracy:.1%} before."
     )
     return FineTuned(model, best, ways)
+
+
+def _short_enough(
+    model: keras.Model,
+    old: Weights,
+    new: Weights,
+    ways: Sequence[Way],
+    guard: Faces,
+    forgotten: float,
+) -> Way:
+    """The longest of the ways, the old network first, that forgets no more than is allowed."""
+    labels = majority(guard.votes)
+    agreed = (labels >= 0) & (labels < HEAD_WIDTHS["ferplus"])
+
+    def right(way: Way) -> float:
+        model.set_weights(_between(old, new, way.share))
+        said = logits(model, guard.images[agreed])["ferplus"].argmax(axis=1)
+        return float((said == labels[agreed]).mean())
+
+    before = right(ways[0])
+    for way in reversed(ways[1:]):
+        if right(way) >= before - forgotten:
+            return way
+    raise NothingLearned(
+        f"Every fine-tuned model forgets more than {100 * forgotten:g} points of what the old one "
+        "knew of the reference set. Review more faces, of more kinds."
+    )
 
 
 class _Tuner:

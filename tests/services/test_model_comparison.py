@@ -186,7 +186,7 @@ def test_many_changes_are_counted_and_some_are_shown(
     monkeypatch.setattr(model_comparison, "SHOWN", 3)
     faces = [seen(photo, "happy", "sad") for _ in range(8)]
     judge(faces[2], reviewer, "correct", "sad")
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(9):
         found = compare(reviewer, old, new)
     assert found.same.of == 8
     assert [one.face for one in found.changes] == [faces[2], faces[7], faces[6]]

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,11 +15,12 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from recognizer.models import Face, Photo, User
-from recognizer.services import reviewed_faces, reviews, uploads
+from recognizer.services import model_versions, reviewed_faces, reviews, uploads
 from recognizer.services.owners import Owner
 from recognizer.services.reviewed_faces import ExportError, Layout, lend
 from recognizer.training.datasets.classes import CLASSES
 from recognizer.training.datasets.reading import read_dataset
+from recognizer.vision.preprocessing import Preprocessing
 from tests.factories import (
     GUEST,
     LANDMARKS,
@@ -225,6 +227,18 @@ def test_the_fingerprint_is_of_what_is_learned_from(
     with_another_side = fingerprint("side")
     site[2].delete()
     assert len({first, with_another_verdict, with_another_side, fingerprint("less")}) == 4
+
+
+def test_faces_are_cut_as_the_model_that_learns_wants_them(
+    site: list[Photo], tmp_path: Path
+) -> None:
+    def exported(name: str, preprocessing: Preprocessing | None) -> str:
+        folder = tmp_path / name
+        return reviewed_faces.export(folder, split=True, preprocessing=preprocessing).fingerprint
+
+    own = model_versions.classifier().card.preprocessing
+    assert exported("own", own) == exported("not given", None)
+    assert exported("wider", replace(own, margin=own.margin + 0.5)) != exported("again", own)
 
 
 def test_what_is_lent_no_longer_leaves_and_comes_back_to_its_side(

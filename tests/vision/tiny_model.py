@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from recognizer.vision.emotions import EMOTIONS
@@ -70,16 +71,27 @@ def tiny_network(
     """A serialised network from faces (N, size, size, 1) to logits of eight and of seven."""
     widths = dict(zip(("ferplus", "fer2013"), classes, strict=True))
     random = np.random.default_rng(seed)
+    return linear_network(
+        {
+            head: random.normal(0, 1 / size, (size * size, width)).astype(np.float32) * scale
+            for head, width in widths.items()
+        }
+    )
+
+
+def linear_network(weights: dict[str, NDArray[np.float32]]) -> bytes:
+    """A serialised network whose heads are linear in the pixels: (size * size, classes) each."""
+    pixels = len(next(iter(weights.values())))
+    size = round(pixels**0.5)
     nodes = [helper.make_node("Flatten", ["faces"], ["flat"])]
     constants = []
-    for head, width in widths.items():
-        values = random.normal(0, 1 / size, (size * size, width)).astype(np.float32) * scale
+    for head, values in weights.items():
         constants.append(numpy_helper.from_array(values, f"{head}_weights"))
         nodes.append(helper.make_node("MatMul", ["flat", f"{head}_weights"], [head]))
     faces = helper.make_tensor_value_info("faces", TensorProto.FLOAT, ["n", size, size, 1])
     heads = [
-        helper.make_tensor_value_info(head, TensorProto.FLOAT, ["n", width])
-        for head, width in widths.items()
+        helper.make_tensor_value_info(head, TensorProto.FLOAT, ["n", values.shape[1]])
+        for head, values in weights.items()
     ]
     graph = helper.make_graph(nodes, "tiny", [faces], heads, constants)
     opset = helper.make_opsetid("", 17)

@@ -18,6 +18,7 @@ from recognizer.services.reviewed_faces import Exported
 from recognizer.training import comparison
 from recognizer.training.datasets.faces import DatasetError, Faces
 from recognizer.training.datasets.reading import read_dataset, training_and_held_out
+from recognizer.training.evaluation import even_and_odd
 from recognizer.training.preparation import prepare
 from recognizer.vision.classification import OnnxClassifier
 
@@ -89,11 +90,10 @@ class Command(BaseCommand):
             f"of {exported.photos} photos."
         )
         reference = _reference(size)
-        replay = prepare(*reference) if reference else None
         # TensorFlow takes seconds to import, so only once the data set has proved good.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         try:
-            from recognizer.training import candidates, fitting
+            from recognizer.training import candidates, finetuning, fitting
         except ImportError as error:
             raise ValueError(
                 f"Learning needs more than serving ({error}). Install it with "
@@ -101,13 +101,18 @@ class Command(BaseCommand):
             ) from error
 
         fitting.set_threads(threads)
+        origin, unseen = None, None
+        if reference:
+            # The even rows say how far to go, so only the odd ones may say what that cost.
+            guard, unseen = even_and_odd(reference[1])
+            origin = finetuning.Origin(prepare(*reference), guard)
         name = _free_name(f"learned-{run.pk}")
         with model_store.being_made(model_store.new_folder(name)) as partial:
-            new = candidates.learn(old, reviewed, replay, partial, name, report)
+            new = candidates.learn(old, reviewed, origin, partial, name, report)
             compared = {"held_out": comparison.compare(old, new, held_out)}
-            if reference:
+            if reference and unseen:
                 new = candidates.with_metrics(new, reference[1])
-                compared["reference"] = comparison.compare(old, new, reference[1])
+                compared["reference"] = comparison.compare(old, new, unseen)
             card = new.card
         learning.finish(run, card, name, exported, compared)
         self.report(f"The new model is {name}. {_told(exported, compared)}")

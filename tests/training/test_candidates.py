@@ -1,0 +1,226 @@
+"""A model that goes on from an exported one, exported itself, with its ancestor's card."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recognizer.services import promotions
+from recognizer.training.comparison import compare
+from recognizer.training.datasets.faces import Faces
+from recognizer.training.preparation import TrainingSet, prepare
+from recognizer.training.settings import SettingsError
+from recognizer.vision.cards import NOT_A_FACE_HEAD, ModelCard
+from recognizer.vision.classification import OnnxClassifier
+from recognizer.vision.preprocessing import normalize
+
+pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
+
+from recognizer.training import candidates, export
+from recognizer.training.finetuning import Origin
+from recognizer.training.fitting import logits
+from tests.training.fitted_model import QUICK, negatives
+
+
+@pytest.fixture(scope="module")
+def old(fitted_model: Path) -> OnnxClassifier:
+    return OnnxClassifier(fitted_model)
+
+
+@pytest.fixture(scope="module")
+def strange() -> Faces:
+    """Held out: no test learns from it."""
+    return negatives(seed=2, count=40)
+
+
+@pytest.fixture(scope="module")
+def reviewed(strange: Faces) -> TrainingSet:
+    return prepare(negatives(seed=1, count=48), strange)
+
+
+@pytest.fixture(scope="module")
+def new(
+    old: OnnxClassifier, reviewed: TrainingSet, tmp_path_factory: pytest.TempPathFactory
+) -> OnnxClassifier:
+    """What came of learning; the folder was not there before. Not to be written to."""
+    folder = tmp_path_factory.mktemp("learned") / "deep" / "learned-7"
+    return candidates.learn(old, reviewed, None, folder, "learned-7", lambda _: None, QUICK)
+
+
+def edited(model: Path, folder: Path, **changes: Any) -> OnnxClassifier:
+    """A copy of a model's folder; `changes` replace entries of the card."""
+    shutil.copytree(model, folder)
+    card = json.loads((folder / "card.json").read_text())
+    (folder / "card.json").write_text(json.dumps(card | changes))
+    return OnnxClassifier(folder)
+
+
+# --- The new model -----------------------------------------------------------------------------
+
+
+def test_it_is_a_model_like_others_and_better_at_what_it_learned(
+    old: OnnxClassifier, new: OnnxClassifier, strange: Faces
+) -> None:
+    new.check()
+    assert sorted(path.name for path in new.weights.parent.iterdir()) == [
+        "card.json",
+        "model.onnx",
+        "network.weights.h5",
+    ]
+    found = compare(old, new, strange)
+    assert found
+    assert found["low"] > 0.3
+
+
+def test_its_card_names_its_ancestor(
+    old: OnnxClassifier, new: OnnxClassifier, reviewed: TrainingSet
+) -> None:
+    card = new.card
+    assert card.name == "learned-7"
+    assert card.data == {**old.card.data, "reviewed_faces": len(reviewed)}
+    assert card.notes == candidates.NOTES
+    made = card.training["fine_tuning"]
+    assert made["from"] == old.name
+    assert made["from_weights"] == old.card.weights.sha256 != card.weights.sha256
+    assert made["replayed_faces"] == 0
+    assert [way["share"] for way in made["cross_validation"]] == [0.0, *QUICK.ways]
+    assert made["share_of_the_way"] in QUICK.ways
+    assert made["settings"]["learning_rate"] == QUICK.learning_rate
+
+
+def test_what_was_measured_on_other_weights_is_not_claimed(new: OnnxClassifier) -> None:
+    assert new.card.metrics == {}
+    assert promotions.accuracy(new.card.metrics) is None
+
+
+def test_it_is_calibrated_and_framed_as_its_ancestor(
+    fitted_model: Path, tmp_path: Path, reviewed: TrainingSet, faces: Faces
+) -> None:
+    heads = json.loads((fitted_model / "card.json").read_text())["heads"]
+    del heads["not_a_face"], heads["fer2013"]
+    heads["ferplus"] |= {"temperature": 1.7, "bias": [0.1] * 8}
+    old = edited(
+        fitted_model,
+        tmp_path / "old",
+        heads=heads,
+        preprocessing={"size": 48, "margin": 1.15, "shift_y": 0.05, "align": "eyes"},
+    )
+    origin = Origin(reviewed, faces.split("PublicTest"))
+    how = replace(QUICK, forgotten=1.0)
+    new = candidates.learn(old, reviewed, origin, tmp_path / "new", "new", lambda _: None, how)
+    new.check()
+    assert new.card.heads == old.card.heads
+    assert new.card.preprocessing == old.card.preprocessing
+    assert new.card.uncertainty == old.card.uncertainty
+    assert new.card.training["fine_tuning"]["replayed_faces"] == len(reviewed)
+
+
+def test_the_weights_beside_it_are_its_own_so_that_it_can_go_on(
+    new: OnnxClassifier, strange: Faces
+) -> None:
+    model = candidates.ancestor(new.weights.parent, new.card)
+    fitted = logits(model, strange.images)
+    for head, exported in new.logits(normalize(strange.images), list(fitted)).items():
+        np.testing.assert_allclose(exported, fitted[head], atol=1e-3)
+
+
+def test_its_card_tells_how_it_does_on_the_reference_set(
+    new: OnnxClassifier, faces: Faces, tmp_path: Path
+) -> None:
+    copied = edited(new.weights.parent, tmp_path / "measured")
+    measured = candidates.with_metrics(copied, faces.split("PublicTest"))
+    assert measured.card == ModelCard.load(tmp_path / "measured" / "card.json")
+    claimed = promotions.accuracy(measured.card.metrics)
+    found = compare(new, new, faces.split("PublicTest"))
+    assert claimed
+    assert found
+    assert claimed.value == pytest.approx(found["new"]["accuracy"], abs=1e-9)
+    assert claimed.low == pytest.approx(found["new"]["intervals_95"]["accuracy"][0], abs=1e-9)
+    assert replace(measured.card, metrics={}) == new.card
+
+
+# --- The head that says "this is no face" ------------------------------------------------------
+
+
+def pictures() -> np.ndarray:
+    """Faces and noise that the head was not found on."""
+    noise = np.random.default_rng(99).integers(0, 256, (20, 48, 48), dtype=np.uint8)
+    return np.concatenate([negatives(seed=8, count=20).images, noise])
+
+
+def test_the_head_is_found_again_from_its_answers(
+    old: OnnxClassifier, fitted_model: Path, reviewed: TrainingSet
+) -> None:
+    model = candidates.ancestor(fitted_model, old.card)
+    head = candidates._no_face_head(old, model, reviewed.images)
+    answers = head.logits(export.features_of(model)(pictures()))
+    expected = old.logits(normalize(pictures()), [NOT_A_FACE_HEAD])[NOT_A_FACE_HEAD][:, 0]
+    assert expected.std() > 1
+    np.testing.assert_allclose(answers, expected, atol=0.01)
+
+
+def test_the_head_is_carried_over(
+    old: OnnxClassifier, new: OnnxClassifier, fitted_model: Path, reviewed: TrainingSet
+) -> None:
+    before = candidates.ancestor(fitted_model, old.card)
+    head = candidates._no_face_head(old, before, reviewed.images)
+    now = candidates.ancestor(new.weights.parent, new.card)
+    expected = head.logits(export.features_of(now)(pictures()))
+    answers = new.logits(normalize(pictures()), [NOT_A_FACE_HEAD])[NOT_A_FACE_HEAD][:, 0]
+    np.testing.assert_allclose(answers, expected, atol=0.01)
+    assert new.card.heads[NOT_A_FACE_HEAD] == old.card.heads[NOT_A_FACE_HEAD]
+
+
+# --- Models that can't go on -------------------------------------------------------------------
+
+
+def refusal(old: OnnxClassifier, reviewed: TrainingSet, folder: Path) -> str:
+    with pytest.raises(SettingsError) as refused:
+        candidates.learn(old, reviewed, None, folder / "new", "new", lambda _: None, QUICK)
+    assert not (folder / "new").exists()
+    return str(refused.value)
+
+
+def test_without_its_keras_weights_it_says_what_to_do(
+    fitted_model: Path, reviewed: TrainingSet, tmp_path: Path
+) -> None:
+    old = edited(fitted_model, tmp_path / "old")
+    (tmp_path / "old" / "network.weights.h5").unlink()
+    said = refusal(old, reviewed, tmp_path)
+    assert "fitted can't go on learning: its folder holds no network.weights.h5" in said
+    assert "Promote one that `manage.py train` has made." in said
+
+
+def test_an_average_of_models_has_no_network_to_go_on_from(
+    fitted_model: Path, reviewed: TrainingSet, tmp_path: Path
+) -> None:
+    old = edited(fitted_model, tmp_path / "old", training={"average_of": ["a", "b"]})
+    assert "the average of several models" in refusal(old, reviewed, tmp_path)
+
+
+def test_weights_of_another_network_are_refused(
+    fitted_model: Path, reviewed: TrainingSet, tmp_path: Path
+) -> None:
+    training = json.loads((fitted_model / "card.json").read_text())["training"]
+    training["network"]["dense"] = 24
+    old = edited(fitted_model, tmp_path / "old", training=training)
+    assert "cannot be taken for simple_cnn" in refusal(old, reviewed, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "message"),
+    [("nonesuch", 'no architecture "nonesuch"'), ("resnet9", "fitted: network.")],
+)
+def test_a_card_that_this_release_cannot_read_is_named(
+    fitted_model: Path,
+    reviewed: TrainingSet,
+    tmp_path: Path,
+    architecture: str,
+    message: str,
+) -> None:
+    old = edited(fitted_model, tmp_path / "old", architecture=architecture)
+    assert message in refusal(old, reviewed, tmp_path)
