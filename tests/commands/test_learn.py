@@ -4,6 +4,7 @@ import io
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -160,21 +161,23 @@ def test_it_leaves_a_model_beside_the_old_one_and_says_how_they_compare(
 
 
 def test_with_a_reference_set_it_shows_what_was_forgotten(
-    site: None, tmp_path: Path, settings: Settings
+    site: None, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # So small a network can't learn as much without forgetting some.
+    monkeypatch.setattr(candidates, "FineTuning", lambda: replace(QUICK, forgotten=0.5))
     (tmp_path / "reference").mkdir()
-    csv, votes = write_drawn_set(tmp_path / "reference", training=48, held_out=32)
+    csv, votes = write_drawn_set(tmp_path / "reference", training=48, held_out=64)
     settings.REFERENCE_SET, settings.REFERENCE_FERPLUS = str(csv), str(votes)
     said = learn()
     run = LearningRun.objects.get()
     reference = run.comparison["reference"]
+    # The other half said how far to go.
     assert reference["faces"] == 32
     assert reference["old"]["accuracy"] > 0.9
     assert "On 32 faces of the reference set:" in said
     card = model_store.load(run.folder).card
-    claimed = promotions.accuracy(card.metrics)
-    assert claimed
-    assert claimed.value == pytest.approx(reference["new"]["accuracy"], abs=1e-9)
+    assert promotions.accuracy(card.metrics)
+    assert card.metrics["PublicTest"]["ferplus"]["n"] == 64
     assert card.training["fine_tuning"]["replayed_faces"] == 48
     # The row is of the card as it lies on the disk, so the site finds the model again.
     assert run.candidate

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from recognizer.services import promotions
@@ -113,6 +114,8 @@ def test_it_is_calibrated_and_framed_as_its_ancestor(
     how = replace(QUICK, forgotten=1.0)
     new = candidates.learn(old, reviewed, origin, tmp_path / "new", "new", lambda _: None, how)
     new.check()
+    outputs = onnx.load(new.weights).graph.output
+    assert {output.name for output in outputs} == set(heads)
     assert new.card.heads == old.card.heads
     assert new.card.preprocessing == old.card.preprocessing
     assert new.card.uncertainty == old.card.uncertainty
