@@ -2,7 +2,7 @@
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -64,9 +64,12 @@ class LearningRun(models.Model):
         verbose_name_plural = _("learning runs")
         ordering = ("-created", "-id")
         constraints = [
-            # Two clicks at once: the second one finds the first one's row.
+            # Two who ask at once: the second one finds the first one's row. The value is the same
+            # for all open runs, so there can be one of them.
             models.UniqueConstraint(
-                fields=("status",), condition=Q(status="queued"), name="learning_one_waits"
+                Value(1),
+                condition=Q(status__in=["queued", "running"]),
+                name="learning_one_at_a_time",
             )
         ]
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from recognizer.models import LearningRun, User
-from recognizer.services import model_versions, promotions, queue, reviewed_faces
+from recognizer.services import model_store, model_versions, promotions, queue, reviewed_faces
 from recognizer.services.promotions import Promoted, Refused, Unchanged
 from recognizer.services.reviewed_faces import Exported
 from recognizer.services.signs_of_life import Pulse
@@ -147,7 +147,11 @@ def is_better(run: LearningRun) -> bool:
 def promote(
     run: LearningRun, who: User | None = None, reason: str = "", force: bool = False
 ) -> Promoted | Unchanged | Refused:
-    """Have the site use the run's model; a worse one only if the person says so with `force`."""
+    """Have the site use the run's model; a worse one only if the person says so with `force`.
+
+    Raises:
+        ModelError, CardError: the model is not here any more.
+    """
     if not run.candidate:
         return Refused(_("Nothing came of this run that could be promoted."))
     if not force and not is_better(run):
@@ -157,7 +161,9 @@ def promote(
                 "the same, or leave the old one."
             )
         )
-    return promotions.promote(run.folder, who, reason, force)
+    # Where this very version lies now: a folder may have been written over or renamed.
+    folder = model_store.find_version(run.candidate, run.folder)
+    return promotions.promote(folder.name, who, reason, force)
 
 
 def _new_run(who: User | None) -> LearningRun | Refused:

@@ -179,6 +179,8 @@ def _short_enough(
     """The longest of the ways, the old network first, that forgets no more than is allowed."""
     labels = majority(guard.votes)
     agreed = (labels >= 0) & (labels < HEAD_WIDTHS["ferplus"])
+    if not agreed.any():
+        return ways[-1]  # Nothing to be forgotten could be seen.
 
     def right(way: Way) -> float:
         model.set_weights(_between(old, new, way.share))

@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
 from django.core.exceptions import PermissionDenied
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, Model, OuterRef, QuerySet
 from django.http import FileResponse, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -16,7 +16,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from recognizer.forms import ModelsForm
-from recognizer.models import LearningRun, ModelVersion, Photo, Prediction, Promotion, User
+from recognizer.models import LearningRun, ModelVersion, Photo, Prediction, User
 from recognizer.services import (
     learning,
     model_comparison,
@@ -101,6 +101,7 @@ def export(request: HttpRequest) -> HttpResponseBase:
     except reviewed_faces.ExportError as error:
         messages.error(request, str(error))
         return redirect("learning")
+    _log(request, _person(request), CHANGE, "downloaded the reviewed faces that owners lend")
     return FileResponse(archive, as_attachment=True, filename="reviewed-faces.zip")
 
 
@@ -135,6 +136,8 @@ def again(request: HttpRequest) -> HttpResponse:
     used = _used()
     photos = _to_recognize_again(_person(request), used) if used else Photo.objects.none()
     queued = recognition.queue_all_again(Photo.objects.filter(pk__in=photos.values("pk")))
+    if used and queued:
+        _log(request, used, CHANGE, f"queued {queued} photos to be recognised again")
     words = ngettext("%(n)d photo was queued.", "%(n)d photos were queued.", queued)
     messages.success(request, words % {"n": queued})
     return redirect("learning")
@@ -200,7 +203,7 @@ def _tell(request: HttpRequest, outcome: promotions.Outcome) -> None:
     messages.success(request, _("The site uses %(model)s from now on.") % {"model": name})
 
 
-def _log(request: HttpRequest, row: LearningRun | Promotion, flag: int, text: str) -> None:
+def _log(request: HttpRequest, row: Model, flag: int, text: str) -> None:
     LogEntry.objects.log_actions(
         user_id=_person(request).pk,
         queryset=[row],

@@ -321,7 +321,7 @@ def test_without_a_reference_set_it_says_what_is_not_known(promoter_client: Clie
     ended(reference=None)
     page = shown(promoter_client)
     assert "Reference set" not in page
-    assert "REFERENCE_SET names no data set" in page
+    assert "no data set to measure it on" in page
     assert "although it is not known what it forgot" in page
 
 
@@ -423,7 +423,7 @@ def test_what_is_not_there_is_not_promoted(promoter_client: Client) -> None:
     assert "Nothing came of this run" in told(promoter_client, address, although="on")
     run = ended()
     shutil.rmtree(model_store.find("learned"))
-    assert "There is no model" in told(promoter_client, promote_address(run))
+    assert "Put its folder back" in told(promoter_client, promote_address(run))
     assert not Promotion.objects.exists()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from celery import current_app
-from django.db import IntegrityError, connection
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from numpy.typing import NDArray
 from pytest_django import Settings
@@ -149,10 +149,14 @@ def test_after_one_has_ended_another_may_begin(enough: User, status: str) -> Non
     assert asked() != first
 
 
-def test_the_database_holds_one_run_that_waits(enough: User) -> None:
+@pytest.mark.parametrize("status", [Status.QUEUED, Status.RUNNING])
+def test_the_database_holds_one_open_run(enough: User, status: str) -> None:
     run = asked()
-    with pytest.raises(IntegrityError):
+    LearningRun.objects.update(status=status)
+    with pytest.raises(IntegrityError), transaction.atomic():
         LearningRun.objects.create(base=run.base)
+    for ended in (Status.DONE, Status.FAILED, Status.DONE):
+        LearningRun.objects.create(base=run.base, status=ended)
 
 
 def at_once(what: Callable[[], object], times: int = 4) -> None:
@@ -174,10 +178,11 @@ def at_once(what: Callable[[], object], times: int = 4) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_clicks_at_once_one_counts(enough: User) -> None:
+@pytest.mark.parametrize("how", [learning.ask, learning.begin])
+def test_of_many_who_ask_at_once_one_counts(enough: User, how: Callable[[], object]) -> None:
     model_versions.current()
     outcomes: list[object] = []
-    at_once(lambda: outcomes.append(learning.ask()))
+    at_once(lambda: outcomes.append(how()))
     run = LearningRun.objects.get()
     assert [one for one in outcomes if one == run] == [run]
     reasons = [why_not(one) for one in outcomes if one != run]
@@ -452,7 +457,7 @@ def test_a_run_without_a_model_promotes_nothing(enough: User) -> None:
 def test_a_model_whose_folder_is_gone_is_no_model(enough: User) -> None:
     run = ended(0.05)
     model_store.find("learned").rename(model_store.own_root() / ".away")
-    with pytest.raises(ModelError, match='no model "learned"'):
+    with pytest.raises(ModelError, match="is neither in"):
         learning.promote(run)
 
 
@@ -496,3 +501,11 @@ def test_a_prediction_names_the_model_that_gave_it(
     promotions.rollback()
     assert recognized_by() == run.base
     assert outcome.photo.faces.get().predictions.count() == 2
+
+
+def test_a_model_that_was_renamed_is_promoted_all_the_same(enough: User) -> None:
+    run = ended(0.05)
+    model_store.find("learned").rename(model_store.own_root() / "moved")
+    assert isinstance(learning.promote(run), Promoted)
+    assert Promotion.objects.get().name == "moved"
+    assert Promotion.objects.get().version == run.candidate
