@@ -67,12 +67,15 @@ def begin(who: User | None = None) -> LearningRun | Refused:
     """The same for a process that does it itself, at once."""
     with transaction.atomic():
         asked = _new_run(who)
-        return asked if isinstance(asked, Refused) else _claimed(asked.pk) or asked
+        return asked if isinstance(asked, Refused) else claim(asked.pk) or asked
 
 
 def claim(run_id: int) -> LearningRun | None:
     """Take a run that waits; None when another process was first, or it has failed too often."""
-    return _claimed(run_id)
+    claimed = LearningRun.objects.filter(
+        pk=run_id, status=LearningRun.Status.QUEUED, attempts__lt=settings.MAX_ATTEMPTS
+    ).update(status=LearningRun.Status.RUNNING, attempts=F("attempts") + 1, seen_at=timezone.now())
+    return LearningRun.objects.select_related("base").get(pk=run_id) if claimed else None
 
 
 def seen(run: LearningRun, progress: str = "") -> None:
@@ -185,13 +188,6 @@ def _new_run(who: User | None) -> LearningRun | Refused:
         return Refused(_("Learning is under way already; wait until it has ended."))
     except (ValueError, OSError) as error:
         return Refused(str(error))
-
-
-def _claimed(run_id: int) -> LearningRun | None:
-    claimed = LearningRun.objects.filter(
-        pk=run_id, status=LearningRun.Status.QUEUED, attempts__lt=settings.MAX_ATTEMPTS
-    ).update(status=LearningRun.Status.RUNNING, attempts=F("attempts") + 1, seen_at=timezone.now())
-    return LearningRun.objects.select_related("base").get(pk=run_id) if claimed else None
 
 
 def _mine(run: LearningRun) -> Any:

@@ -51,7 +51,7 @@ def compare(reviewer: User, old: ModelVersion, new: ModelVersion) -> Compared:
     before, after = _answers(reviewer, old), _answers(reviewer, new)
     both = before.keys() & after.keys()
     changed = {face for face in both if before[face] != after[face]}
-    truths = _truths(both)
+    truths = _truths(both, new)
     old_right = {face for face, truth in truths.items() if truth == before[face]}
     new_right = {face for face, truth in truths.items() if truth == after[face]}
     shown = sorted(changed, key=lambda face: (face not in truths, -face))[:SHOWN]
@@ -72,11 +72,10 @@ def _answers(reviewer: User, version: ModelVersion) -> dict[int, str]:
     return dict(seen.order_by().values_list("face", "emotion"))
 
 
-def _truths(faces: set[int]) -> dict[int, str]:
-    """The emotion that most reviewers gave, of the faces that have one."""
-    standing = Opinion.objects.select_related("review__prediction").defer(
-        "review__prediction__probabilities"
-    )
+def _truths(faces: set[int], version: ModelVersion) -> dict[int, str]:
+    """The emotion that most reviewers gave, of the faces that have one; the version saw them."""
+    seen = Opinion.objects.filter(face__predictions__model_version=version)
+    standing = seen.select_related("review__prediction").defer("review__prediction__probabilities")
     said: dict[int, list[Opinion]] = {}
     for opinion in standing:
         if opinion.face_id in faces:

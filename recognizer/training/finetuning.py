@@ -154,7 +154,7 @@ def fine_tune(
         raise NothingLearned(
             f"Cross-validation among the {len(reviewed)} reviewed faces: no fine-tuned model "
             "does better than the old one, so there is nothing to gain from them yet. Review "
-            "more faces, best of all those that the model is wrong about."
+            "more faces, best of all a random sample."
         )
     new = tuner.tuned(reviewed, np.arange(len(reviewed)), seed=0)
     if origin:
