@@ -5,9 +5,12 @@ They give the published answers, but are written the way ONNX Runtime computes t
 - Convolutions have a multiple of 16 outputs, filled up with zeros: so they stay in the blocked
   layout that the runtime's vector kernels want.
 - It has no PReLU in that layout and would reorder every map for it, twice. So PReLU is written
-  as a x + (1 - a) max(x, 0), in convolutions of one value per channel, which it does have.
+  as x + max((a - 1) x, 0), the second term a convolution of one value per channel, which it
+  does have. That holds for slopes a up to 1; for the few above, see `_Graph.convolution` and
+  `_Graph.pooled_convolution`.
 - P-Net's first PReLU, which the large maps make expensive, comes after the pooling, see
   `_Graph.pooled_convolution`.
+- Dense layers take the map as it lies in memory: their weights are reordered instead.
 - P-Net's two heads are one convolution, and of its two classes only the difference of their
   logits is computed: its sigmoid is the probability of the second.
 
@@ -47,11 +50,11 @@ def build(network: Network) -> bytes:
             outputs = {"map": graph.heads_map()}
         case "rnet":
             _convolutions(graph, [(3, "3 same"), (3, "3"), (2, "")])
-            graph.fully_connected()
+            graph.fully_connected(3)
             outputs = {"offsets": graph.dense(), "face": graph.face()}
         case "onet":
             _convolutions(graph, [(3, "3 same"), (3, "3"), (3, "2 same"), (2, "")])
-            graph.fully_connected()
+            graph.fully_connected(3)
             outputs = {
                 "offsets": graph.dense(),
                 "landmarks": graph.dense(),
@@ -120,16 +123,30 @@ class _Graph:
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
         self._tip = "pixels"
-        # Which of the weights' channels the tip's are; None for the picture itself.
+        # Which of the weights' channels the tip's are, None for the picture itself; and how much
+        # of each the next layer is to take.
         self._order: NDArray[np.intp] | None = None
+        self._shares = np.ones(0, np.float32)
 
     def convolution(self, kernel: int) -> None:
-        """A valid convolution and its PReLU, one slope per channel."""
+        """A valid convolution and its PReLU, one slope per channel.
+
+        With a slope a above 1, PReLU is a x - (a - 1) max(x, 0): two channels, of slopes 1 and
+        0, whose difference is left to the next layer. Both rise with x, so that still holds for
+        the largest of a window, should pooling come in between.
+        """
         weights, bias, slopes = self._layer()
-        outputs = _whole_blocks(len(bias))
-        self._tip = self._convolve(_filled(weights, outputs), _filled(bias, outputs), kernel)
-        self._tip = self._prelu(self._tip, _filled(slopes, outputs))
-        self._order = np.arange(outputs)
+        steep = np.flatnonzero(slopes > 1)
+        order = np.concatenate([np.arange(len(bias)), steep])
+        factors = np.concatenate([slopes.clip(1), np.ones(len(steep), np.float32)])
+        made = weights[order] * factors.reshape(-1, 1, 1, 1), bias[order] * factors
+        outputs = _whole_blocks(len(order))
+        self._tip = self._convolve(_filled(made[0], outputs), _filled(made[1], outputs), kernel)
+        bent = np.concatenate([slopes.clip(max=1), np.zeros(len(steep), np.float32)])
+        self._tip = self._prelu(self._tip, _filled(bent, outputs))
+        self._order = np.concatenate([order, np.arange(len(order), outputs)])
+        self._shares = np.concatenate([np.ones(len(bias)), 1 - slopes[steep]])
+        self._shares = _filled(self._shares.astype(np.float32), outputs)
 
     def pooled_convolution(self, kernel: int, size: int) -> None:
         """As `convolution` and `max_pool(size, same=True)`, with the PReLU after the pooling.
@@ -139,6 +156,9 @@ class _Graph:
         both in a window is the larger one of high = max(x) and low = max(a x): so a x is a
         channel of its own. The larger one is low + max(high - low, 0), which is again PReLU,
         with slopes 1 and 0; the sum is left to the next convolution, which takes both.
+
+        With a slope above 1, -PReLU(x) is -x + max((a - 1) -x, 0): so there the sign is turned
+        after the pooling, and turned back by the next layer.
         """
         weights, bias, slopes = self._layer()
         rising, falling = np.flatnonzero(slopes >= 0), np.flatnonzero(slopes < 0)
@@ -147,13 +167,15 @@ class _Graph:
         made = weights[order] * factors.reshape(-1, 1, 1, 1), bias[order] * factors
         self._tip = self._convolve(*made, kernel)
         self.max_pool(size, same=True)
-        differences = np.eye(len(order), dtype=np.float32)
+        signs = np.where(slopes[order] > 1, -1, 1).astype(np.float32)
+        differences = np.diag(signs)
         high = len(rising) + np.arange(len(falling))
         differences[high, high + len(falling)] = -1
         self._tip = self._add("Conv", [self._tip, self._constant(differences[:, :, None, None])])
         zeros = np.zeros(len(falling), np.float32)
-        self._tip = self._prelu(self._tip, np.concatenate([slopes[rising], zeros, zeros + 1]))
-        self._order = order
+        bent = np.concatenate([slopes[rising], zeros, zeros + 1])
+        self._tip = self._prelu(self._tip, bent)
+        self._order, self._shares = order, signs
 
     def _layer(self) -> tuple[Weight, Weight, Weight]:
         """The next convolution's weights for the tip's channels, bias and slopes."""
@@ -162,10 +184,15 @@ class _Graph:
         if self._order is None:
             weights, bias = _for_grey_levels(weights, bias)
         else:
-            # Channels that were filled up have no weights.
-            weights = _filled(weights.swapaxes(0, 1), self._order.max() + 1)[self._order]
-            weights = weights.swapaxes(0, 1)
+            weights = self._for_tip(weights.swapaxes(0, 1)).swapaxes(0, 1)
         return weights, bias, slopes
+
+    def _for_tip(self, weights: Weight) -> Weight:
+        """Weights by channel (first axis) as the tip has the channels."""
+        assert self._order is not None
+        # Channels that were filled up have no weights.
+        weights = _filled(weights, max(self._order.max() + 1, len(weights)))[self._order]
+        return weights * self._shares.reshape(-1, *[1] * (weights.ndim - 1))
 
     def max_pool(self, size: int, same: bool) -> None:
         """Stride 2. TensorFlow's "same" pads these sizes at the end only, as ceil_mode does."""
@@ -173,15 +200,17 @@ class _Graph:
             "MaxPool", [self._tip], kernel_shape=[size, size], strides=[2, 2], ceil_mode=int(same)
         )
 
-    def fully_connected(self) -> None:
-        """Flatten and the first dense layer with its PReLU.
+    def fully_connected(self, side: int) -> None:
+        """The first dense layer, with its PReLU, upon a map of side x side.
 
-        The package swaps height and width before flattening (its weights come from Matlab):
-        width, height, channels.
+        Its weights, which come from Matlab, are for width, height, channels; the map is
+        channels, height, width.
         """
-        turned = self._add("Transpose", [self._tip], perm=[0, 3, 2, 1])
-        self._tip = self._add("Flatten", [turned], axis=1)
-        self._tip = self.dense()
+        kernel, bias = next(self._weights), next(self._weights)
+        by_place = kernel.reshape(side, side, -1, len(bias)).transpose(2, 1, 0, 3)
+        kernel = self._for_tip(by_place).reshape(-1, len(bias))
+        flat = self._add("Flatten", [self._tip], axis=1)
+        self._tip = self._add("Gemm", [flat, self._constant(kernel), self._constant(bias)])
         self._tip = self._add("PRelu", [self._tip, self._constant(next(self._weights))])
 
     def dense(self) -> str:
@@ -223,9 +252,8 @@ class _Graph:
         return self._add("Conv", inputs, kernel_shape=[kernel, kernel])
 
     def _prelu(self, x: str, slopes: Weight) -> str:
-        """a x + (1 - a) max(x, 0), see above."""
-        positive = self._add("Relu", [x])
-        return self._add("Add", [self._scale(x, slopes), self._scale(positive, 1 - slopes)])
+        """x + max((a - 1) x, 0), see above; no slope may be above 1."""
+        return self._add("Add", [x, self._add("Relu", [self._scale(x, slopes - 1)])])
 
     def _scale(self, x: str, factors: Weight) -> str:
         """Multiply each channel by its factor."""
