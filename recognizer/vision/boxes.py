@@ -75,15 +75,15 @@ def suppress(
 
 
 def _touching(boxes: Floats) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Rows of all pairs of boxes that share some columns of the picture, block by block.
+    """Rows of all pairs of boxes that share some of the picture, block by block.
 
     With the boxes sorted by their left sides, those that begin before a box ends follow it
     directly: far fewer pairs than all when faces, and so boxes, are small.
     """
     by_left = np.argsort(boxes[:, 0], kind="stable")
-    begins = boxes[by_left, 0]
+    left, top, right, bottom = boxes[by_left].T.copy()
     place = np.arange(len(boxes))
-    partners = np.searchsorted(begins, boxes[by_left, 2]) - place - 1
+    partners = np.searchsorted(left, right) - place - 1
     partners = partners.clip(0)  # A box turned inside out ends before it begins.
     until = partners.cumsum()
     start = 0
@@ -93,7 +93,9 @@ def _touching(boxes: Floats) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp
         counts = partners[start:end]
         one = np.repeat(place[start:end], counts)
         nth = np.arange(len(one)) - np.repeat(until[start:end] - counts - done, counts)
-        yield by_left[one], by_left[one + 1 + nth]
+        other = one + 1 + nth
+        level = (top[one] < bottom[other]) & (top[other] < bottom[one])
+        yield by_left[one[level]], by_left[other[level]]
         start = end
 
 
