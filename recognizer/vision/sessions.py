@@ -30,17 +30,23 @@ class LazySession:
     share between threads.
     """
 
-    def __init__(self, model: Callable[[], bytes], threads: int = 0) -> None:
+    def __init__(
+        self, model: Callable[[], bytes], threads: int = 0, *, keep_memory: bool = False
+    ) -> None:
         """Remember how to make the session.
 
         Args:
             model: gives the serialised ONNX model; called once per process.
             threads: intra-op threads; 0 lets ONNX Runtime take one per physical core.
+            keep_memory: hold on to the memory of the largest run so far. Getting it anew from
+                the system can cost as much as the run; but only where runs are of a bounded
+                size is what is held bounded too.
         """
         if threads < 0:
             raise ValueError(f"threads must be 0 (automatic) or more, not {threads}.")
         self._model = model
         self._threads = threads
+        self._keep_memory = keep_memory
         self._session: Any = None
         self._lock = threading.Lock()
         os.register_at_fork(after_in_child=_weak(self))
@@ -69,7 +75,7 @@ class LazySession:
     def _ready(self) -> Any:
         with self._lock:
             if self._session is None:
-                self._session = _make(self._model(), self._threads)
+                self._session = _make(self._model(), self._threads, self._keep_memory)
             return self._session
 
 
@@ -85,7 +91,7 @@ def _weak(session: LazySession) -> Callable[[], None]:
     return reset
 
 
-def _make(model: bytes, threads: int) -> Any:
+def _make(model: bytes, threads: int, keep_memory: bool) -> Any:
     # Imported here: `import recognizer.vision` stays quick for doors that never recognise.
     import onnxruntime
 
@@ -95,6 +101,5 @@ def _make(model: bytes, threads: int) -> Any:
     options.log_severity_level = 3
     # Idle workers must not spin on the cores that other processes need.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # The arena keeps the largest photo's buffers for ever; every photo has its own size.
-    options.enable_cpu_mem_arena = False
+    options.enable_cpu_mem_arena = keep_memory
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
