@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from recognizer.vision import boxes as b
 from recognizer.vision import mtcnn_networks
 from recognizer.vision.boxes import Box, Floats, Point
-from recognizer.vision.pyramid import Level, levels, packed, patches, planes, tiles
+from recognizer.vision.pyramid import Level, levels, patches, planes, tiles
 from recognizer.vision.sessions import LazySession, cores
 
 Image = NDArray[np.uint8]
@@ -98,7 +98,7 @@ class MTCNN:
         self.thresholds = thresholds
         self.threads = threads or cores()
         self.networks = {
-            name: LazySession(partial(mtcnn_networks.build, name), threads=1)
+            name: LazySession(partial(mtcnn_networks.build, name), threads=1, keep_memory=True)
             for name in mtcnn_networks.NETWORKS
         }
 
@@ -174,6 +174,10 @@ def _at_once(function: Callable[[Any], Any], things: Iterable[Any]) -> Callable[
     return lambda: done
 
 
+def _call(make: Callable[[], Level]) -> Level:
+    return make()
+
+
 class _Search:
     """One photo's way through the cascade; proposals may be added to."""
 
@@ -185,7 +189,6 @@ class _Search:
         start: Start,
     ) -> None:
         self._image = image
-        self._photo = packed(image)
         self._networks = networks
         self._limits = [_logit(threshold) for threshold in thresholds]
         self._start = start
@@ -194,9 +197,10 @@ class _Search:
 
     def propose(self, scales: list[float]) -> None:
         """P-Net over levels of the pyramid."""
-        # A level is shrunk while P-Net is still at the ones before.
-        begun = [(scale, self._begin(level)) for scale, level in levels(self._image, scales)]
-        for scale, finished in begun:
+        # All levels first, side by side: P-Net can't begin before there is one.
+        made = [self._start(_call, [make]) for _, make in levels(self._image, scales)]
+        begun = [self._begin(level) for waiting in made for level in waiting()]
+        for scale, finished in zip(scales, begun, strict=True):
             boxes, scores = _joined(finished())
             # As in the package: by the nominal scale, though whole pixels were cut off.
             boxes /= scale
@@ -261,7 +265,7 @@ class _Search:
         starts = range(0, max(1, len(boxes)), batch)
 
         def judge(start: int) -> list[NDArray[np.float32]]:
-            cut = patches(self._photo, boxes[start : start + batch], size)
+            cut = patches(self._image, boxes[start : start + batch], size)
             return self._networks[network].run(outputs, {"pixels": cut})
 
         return [np.concatenate(parts) for parts in zip(*self._start(judge, starts)(), strict=True)]

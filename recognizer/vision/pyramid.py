@@ -1,7 +1,8 @@
 """Shrunken copies of a photo, and what is cut out of them and of it for the networks."""
 
-from collections.abc import Iterator, Sequence
-from math import floor
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from math import ceil, floor
 
 import cv2
 import numpy as np
@@ -14,11 +15,14 @@ Level = NDArray[np.uint8] | NDArray[np.uint16]
 
 _EXACT_PIXELS = 10_000_000  # Larger photos are shrunk as bytes: 256ths take six bytes a pixel.
 _EXACT = 256
+_MOST_PIXELS = 32_767  # along a side of what cv2.remap takes
 _SPARE = 3  # pixels of the source for each of a level, at least, along each side
 
 
-def levels(image: NDArray[np.uint8], scales: Sequence[float]) -> Iterator[tuple[float, Level]]:
-    """The photo at each scale, area-averaged, largest first.
+def levels(
+    image: NDArray[np.uint8], scales: Sequence[float]
+) -> Iterator[tuple[float, Callable[[], Level]]]:
+    """The photo at each scale, area-averaged, largest first; made when called for.
 
     A level is made from the photo halved as often as leaves at least three pixels a side for
     each of the level's: that gives nearly what the photo itself would give, at a cost that
@@ -30,7 +34,7 @@ def levels(image: NDArray[np.uint8], scales: Sequence[float]) -> Iterator[tuple[
         scales: below 1 and falling.
 
     Yields:
-        A scale, and the level with sides rounded down.
+        A scale, and what makes the level, with sides rounded down; in any thread.
     """
     height, width = image.shape[:2]
     step = max(1, floor(1 / (_SPARE * scales[0]))) if scales else 1
@@ -40,7 +44,7 @@ def levels(image: NDArray[np.uint8], scales: Sequence[float]) -> Iterator[tuple[
         while size / 2 >= _SPARE * scale:
             source = _shrunk(source, source.shape[1] // 2, source.shape[0] // 2)
             size /= 2
-        yield scale, _shrunk(source, floor(width * scale), floor(height * scale))
+        yield scale, partial(_shrunk, source, floor(width * scale), floor(height * scale))
 
 
 def _shrunk(pixels: Level, width: int, height: int) -> Level:
@@ -88,54 +92,57 @@ def tiles(level: Level, window: int, cell: int, stride: int) -> Iterator[tuple[i
             yield left, top, tile
 
 
-def packed(image: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    """An (H, W, 3) photo as (H, W) whole numbers, so that a pixel is fetched as one."""
-    four = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)
-    pixels: NDArray[np.uint32] = four.view(np.uint32)[:, :, 0]
-    return pixels
-
-
-def patches(photo: NDArray[np.uint32], boxes: Floats, size: int) -> NDArray[np.float32]:
+def patches(photo: NDArray[np.uint8], boxes: Floats, size: int) -> NDArray[np.float32]:
     """Cut (N, 3, size, size) patches, 0-255, sampled as tf.image.crop_and_resize does.
 
     Bilinear between the corners; what lies outside the photo is a middle grey. The mtcnn
     package passes corners as shares of the whole side, which TensorFlow reads as shares of the
-    last pixel's place: hence (side - 1) / side.
+    last pixel's place: hence (side - 1) / side. Unlike TensorFlow's, the answers are whole grey
+    levels.
 
     Args:
-        photo: see `packed`.
+        photo: (H, W, 3) uint8.
         boxes: (N, 4) corners in pixels of the photo.
         size: side of the patches.
     """
-    height, width = photo.shape
+    cut = np.empty((len(boxes), 3, size, size), np.float32)
+    height, width = photo.shape[:2]
     steps = np.linspace(0, 1, size)
     x = (boxes[:, :1] + (boxes[:, 2:3] - boxes[:, :1]) * steps) * ((width - 1) / width)
     y = (boxes[:, 1:2] + (boxes[:, 3:4] - boxes[:, 1:2]) * steps) * ((height - 1) / height)
-    left, top = np.floor(x).astype(np.intp), np.floor(y).astype(np.intp)
-    share_x = (x - left).astype(np.float32)[:, None, :, None]
-    share_y = (y - top).astype(np.float32)[:, :, None, None]
-    pixels = photo.reshape(-1)
-
-    def fetch(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float32]:
-        places = (rows.clip(0, height - 1) * width)[:, :, None] + columns.clip(0, width - 1)[
-            :, None
-        ]
-        # The fourth byte is only carried along.
-        fetched: NDArray[np.uint8] = pixels.take(places, mode="clip").view(np.uint8)
-        return fetched.reshape(*places.shape, 4).astype(np.float32)
-
-    upper = _between(fetch(top, left), fetch(top, left + 1), share_x)
-    lower = _between(fetch(top + 1, left), fetch(top + 1, left + 1), share_x)
-    found = _between(upper, lower, share_y)
-    inside_x, inside_y = (x >= 0) & (x <= width - 1), (y >= 0) & (y <= height - 1)
-    found[~(inside_y[:, :, None] & inside_x[:, None, :])] = 127.5
-    return np.ascontiguousarray(found[..., :3].transpose(0, 3, 1, 2))
+    # All in one call, unless the photo is a strip so long that OpenCV cannot count its pixels.
+    alone = max(height, width) >= _MOST_PIXELS
+    for some in range(len(boxes)) if alone else [slice(None)]:
+        sampled = _sampled(photo, np.atleast_2d(x[some]), np.atleast_2d(y[some]))
+        cut[some] = sampled.transpose(0, 3, 1, 2)
+    outside_x, outside_y = (x < 0) | (x > width - 1), (y < 0) | (y > height - 1)
+    if outside_x.any() or outside_y.any():
+        outside = outside_y[:, :, None] | outside_x[:, None, :]
+        np.copyto(cut, np.float32(127.5), where=outside[:, None])
+    return cut
 
 
-def _between(
-    first: NDArray[np.float32], second: NDArray[np.float32], share: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    second -= first
-    second *= share
-    first += second
-    return first
+def _sampled(photo: NDArray[np.uint8], x: Floats, y: Floats) -> NDArray[np.uint8]:
+    """(N, rows, columns, 3) levels between the pixels, at every x of (N, columns) by every y."""
+    shape = len(x), y.shape[1], x.shape[1], 3
+    if not len(x):
+        return np.empty(shape, np.uint8)
+    height, width = photo.shape[:2]
+    left, right = _reach(x, width)
+    top, bottom = _reach(y, height)
+    places = np.empty((*shape[:3], 2), np.float32)
+    places[..., 0], places[..., 1] = x[:, None, :] - left, y[:, :, None] - top
+    # All patches below each other, as one picture.
+    below = places.reshape(-1, x.shape[1], 2)
+    near = photo[top:bottom, left:right]
+    # The second map is optional, though the annotations say no.
+    sampled: NDArray[np.uint8] = cv2.remap(  # type: ignore[call-overload]
+        near, below, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return sampled.reshape(shape)
+
+
+def _reach(places: Floats, side: int) -> tuple[int, int]:
+    """From which to before which of a side's pixels the places lie, at least one."""
+    first = min(max(floor(places.min()), 0), side - 1)
+    return first, min(max(ceil(places.max()) + 1, first + 1), side)

@@ -172,6 +172,27 @@ def test_a_photo_too_large_for_floats_gives_the_same_face(
     np.testing.assert_allclose(rounded.box, exact.box, atol=3)
 
 
+def test_a_face_is_found_in_a_strip_longer_than_opencv_counts(
+    astronaut: NDArray[np.uint8],
+) -> None:
+    strip = np.full((160, 34_000, 3), 90, np.uint8)
+    left = 33_000
+    strip[:, left : left + 160] = astronaut[:320:2, 100:420:2]
+    (face,) = MTCNN(min_face=50).detect(strip)
+    (alone,) = MTCNN(min_face=50).detect(strip[:, left - 160 : left + 320])
+    x, y, width, height = alone.box
+    np.testing.assert_allclose(face.box, (x + left - 160, y, width, height), atol=2)
+
+
+def test_patches_cut_one_by_one_are_those_of_one_call(
+    astronaut: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boxes = np.array([[-5.0, -5, 40, 40], [20.3, 7.1, 31.4, 18.2], [480, 470, 540, 530]])
+    together = pyramid.patches(astronaut, boxes, 24)
+    monkeypatch.setattr(pyramid, "_MOST_PIXELS", 0)
+    np.testing.assert_array_equal(pyramid.patches(astronaut, boxes, 24), together)
+
+
 def test_small_faces_make_it_look_for_smaller_ones(astronaut: NDArray[np.uint8]) -> None:
     """In a photo of 3,000 lines, 75 pixels is where it begins."""
     head = astronaut[20:230, 120:330]
