@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from celery import current_app
 from django.core.cache import cache
 from django.test import Client
 from numpy.typing import NDArray
@@ -81,6 +82,18 @@ def no_site_to_ask(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     if request.node.get_closest_marker("django_db") or "db" in request.fixturenames:
         return
     monkeypatch.setattr("recognizer.services.model_versions.database_is_there", lambda: False)
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[Any]]]:
+    """The messages that would go to the broker."""
+    messages: list[tuple[str, list[Any]]] = []
+
+    def send_task(name: str, args: list[Any], **options: Any) -> None:
+        messages.append((name, args))
+
+    monkeypatch.setattr(current_app, "send_task", send_task)
+    return messages
 
 
 @pytest.fixture

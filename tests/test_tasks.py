@@ -22,18 +22,6 @@ from recognizer.services import queue, uploads
 from tests.factories import GUEST, make_photo, make_version, noise
 
 
-@pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[Any]]]:
-    """The messages that would go to the broker."""
-    messages: list[tuple[str, list[Any]]] = []
-
-    def send_task(name: str, args: list[Any], **options: Any) -> None:
-        messages.append((name, args))
-
-    monkeypatch.setattr(current_app, "send_task", send_task)
-    return messages
-
-
 def test_a_message_carries_a_primary_key_and_names_a_task(
     sent: list[tuple[str, list[Any]]],
 ) -> None:

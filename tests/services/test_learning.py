@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from celery import current_app
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from numpy.typing import NDArray
@@ -29,7 +28,7 @@ from recognizer.vision.classification import DEFAULT_MODEL, ModelError
 from tests.factories import GUEST, add_faces, lend_faces, make_photos, owned_by
 from tests.services.models import own_model
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("sent")]
 
 Status = LearningRun.Status
 EXPORTED = Exported(60, held_out=24, people=3, photos=30, fingerprint="ab" * 32)
@@ -38,18 +37,6 @@ EXPORTED = Exported(60, held_out=24, people=3, photos=30, fingerprint="ab" * 32)
 @pytest.fixture(autouse=True)
 def nothing_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_versions, "_loaded", model_versions.Loaded())
-
-
-@pytest.fixture(autouse=True)
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[Any]]]:
-    """The messages that would go to the broker."""
-    messages: list[tuple[str, list[Any]]] = []
-
-    def send_task(name: str, args: list[Any], **options: Any) -> None:
-        messages.append((name, args))
-
-    monkeypatch.setattr(current_app, "send_task", send_task)
-    return messages
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import pytest
 
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.datasets.fer2013 import read
+from recognizer.training.preparation import TrainingSet, prepare
 from tests.training.drawing import write_drawn_set
 
 
@@ -18,3 +19,19 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.fixture(scope="session")
 def faces(dataset: tuple[Path, Path]) -> Faces:
     return read(*dataset)
+
+
+@pytest.fixture(scope="session")
+def strange() -> Faces:
+    """Faces that are new to the fitted model, held out: no test learns from them."""
+    from tests.training.fitted_model import negatives
+
+    return negatives(seed=2, count=40)
+
+
+@pytest.fixture(scope="session")
+def reviewed(strange: Faces) -> TrainingSet:
+    """More such faces, to learn from."""
+    from tests.training.fitted_model import negatives
+
+    return prepare(negatives(seed=1, count=48), strange)

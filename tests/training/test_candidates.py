@@ -13,7 +13,7 @@ import pytest
 from recognizer.services import promotions
 from recognizer.training.comparison import compare
 from recognizer.training.datasets.faces import Faces
-from recognizer.training.preparation import TrainingSet, prepare
+from recognizer.training.preparation import TrainingSet
 from recognizer.training.settings import SettingsError
 from recognizer.vision.cards import NOT_A_FACE_HEAD, ModelCard
 from recognizer.vision.classification import OnnxClassifier
@@ -30,17 +30,6 @@ from tests.training.fitted_model import QUICK, negatives
 @pytest.fixture(scope="module")
 def old(fitted_model: Path) -> OnnxClassifier:
     return OnnxClassifier(fitted_model)
-
-
-@pytest.fixture(scope="module")
-def strange() -> Faces:
-    """Held out: no test learns from it."""
-    return negatives(seed=2, count=40)
-
-
-@pytest.fixture(scope="module")
-def reviewed(strange: Faces) -> TrainingSet:
-    return prepare(negatives(seed=1, count=48), strange)
 
 
 @pytest.fixture(scope="module")

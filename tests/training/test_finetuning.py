@@ -40,17 +40,6 @@ def network(fitted_model: Path) -> Network:
 
 
 @pytest.fixture(scope="module")
-def strange() -> Faces:
-    """Held out: no test learns from it."""
-    return negatives(seed=2, count=40)
-
-
-@pytest.fixture(scope="module")
-def reviewed(strange: Faces) -> TrainingSet:
-    return prepare(negatives(seed=1, count=48), strange)
-
-
-@pytest.fixture(scope="module")
 def familiar(faces: Faces) -> TrainingSet:
     """What the network was fitted on."""
     return prepare(faces.split("Training"), faces.split("PublicTest"))
