@@ -15,9 +15,10 @@ What is left out keeps its default. Importing this module imports TensorFlow.
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 from recognizer.training.fitting import Fitting
 from recognizer.training.networks import ARCHITECTURES, Network, name_of, network_from, settings_of
@@ -59,6 +60,41 @@ def dump(how: Fitting, path: Path, heading: str = "") -> None:
             lines += ["", f"[{name}]", *(_line(key, value) for key, value in table.items())]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join([*comment, *lines]) + "\n", encoding="utf-8")
+
+
+def changed(how: Fitting, assignments: Sequence[str]) -> Fitting:
+    """The settings with some of them replaced.
+
+    Args:
+        how: the settings.
+        assignments: each as in a file of settings, `balance=0.5` or `network.dropout=0.1`;
+            quotes may be left out, as shells do. Another network begins with its defaults.
+
+    Raises:
+        SettingsError: an assignment that is none, or a setting that is not what it should be.
+    """
+    data = to_plain(how)
+    for assignment in assignments:
+        for name, value in _assigned(assignment).items():
+            old = data.get(name)
+            # Of another network, the settings would mean something else or nothing.
+            if isinstance(old, dict) and isinstance(value, dict) and "name" not in value:
+                value = {**old, **value}
+            data[name] = value
+    return from_plain(data)
+
+
+def _assigned(assignment: str) -> dict[str, Any]:
+    name, equals, value = assignment.partition("=")
+    for line in (assignment, f"{name}{equals}{json.dumps(value)}"):
+        try:
+            return tomllib.loads(line)
+        except tomllib.TOMLDecodeError:
+            continue
+    raise SettingsError(
+        f'"{assignment}" sets nothing; expected NAME=VALUE, such as balance=0.5 or '
+        "network.name=simple_cnn."
+    )
 
 
 def from_plain(given: Mapping[str, object]) -> Fitting:

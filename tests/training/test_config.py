@@ -100,3 +100,37 @@ def test_the_settings_that_come_along_can_be_used(file: Path) -> None:
     if how.soft_labels:
         assert how.distillation > 0
         assert len(SoftLabels.load(CONFIGS / how.soft_labels).digests) > 20_000
+
+
+def test_settings_can_be_replaced_one_by_one() -> None:
+    how = Fitting(network=MiniXception(widths=(8, 16)))
+    assignments = ["balance=0.5", "optimizer=adam", "network.dropout=0.1", "augmentation.blur = 0"]
+    assert config.changed(how, assignments) == replace(
+        how,
+        balance=0.5,
+        optimizer="adam",
+        network=MiniXception(widths=(8, 16), dropout=0.1),
+        augmentation=Augmentation(blur=0.0),
+    )
+
+
+def test_another_network_begins_with_its_defaults() -> None:
+    how = Fitting(network=MiniXception(widths=(8, 16)))
+    changed = config.changed(how, ["network.name=vgg16", "network.weights=none"])
+    assert changed.network == Vgg16(weights="none")
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("balance", '"balance" sets nothing; expected NAME=VALUE'),
+        ("=1", "sets nothing"),
+        ("balanse=1", "There is no setting balanse"),
+        ("balance=much", 'balance must be a number, not "much"'),
+        ("network=resnet9", "network must be a table"),
+        ("network.name=alexnet", "alexnet"),
+    ],
+)
+def test_an_assignment_that_is_none_is_refused(assignment: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        config.changed(Fitting(), [assignment])

@@ -84,8 +84,10 @@ def test_it_fits_calibrates_and_leaves_a_model_beside_the_shipped_ones(
     call_command("teach", *source, "--teacher", "teacher", "--output", soft)
     (tmp_path / "tiny.toml").write_text(TINY)
     run = ["--config", str(tmp_path / "tiny.toml"), "--run", str(tmp_path / "run")]
+    run += ["--set", "label_smoothing=0.05"]
     call_command("train", *source, *run, "--name", "mine")
     model = model_store.load("mine")
+    assert model.card.training["label_smoothing"] == 0.05
     assert set(model.card.heads) == {"ferplus", "fer2013", "ambiguous"}
     assert model.card.training["soft_labels"] == "soft.npz"
     assert model.card.affect is not None

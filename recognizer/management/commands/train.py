@@ -63,6 +63,14 @@ class Command(BaseCommand):
         )
         parser.add_argument("--epochs", type=int, metavar="N", help="instead of the settings'")
         parser.add_argument("--seed", type=int, metavar="N", help="instead of the settings'")
+        parser.add_argument(
+            "--set",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="any other setting, such as balance=0.5 or network.name=simple_cnn; may be "
+            "given again",
+        )
         parser.add_argument("--threads", type=int, default=os.cpu_count(), help="(%(default)s)")
 
     def handle(self, **options: Any) -> None:
@@ -98,7 +106,7 @@ class Command(BaseCommand):
         wanted = {
             name: options[name] for name in ("start", "epochs", "seed") if options[name] is not None
         }
-        how = config.from_plain(config.to_plain(how) | wanted)
+        how = config.changed(config.from_plain(config.to_plain(how) | wanted), options["set"])
         fitting.set_threads(max(1, options["threads"]))
         how = fitting.with_best_precision(how)
         aimed = self.distilled(training, how, options["config"].parent)
