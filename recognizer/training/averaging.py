@@ -92,7 +92,7 @@ def draft(
     names = " and ".join(f"{card.name} {card.version}" for card in cards)
     return ModelCard(
         name=name,
-        version=f"{datetime.now(UTC):%Y.%m}",
+        version=f"{datetime.now(UTC):%Y.%m.%d}",
         architecture=f"average of {names}" + (", each face and its mirror image" if mirror else ""),
         parameters=sum(card.parameters for card in cards),
         macs=(2 if mirror else 1) * sum(card.macs for card in cards),

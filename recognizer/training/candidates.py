@@ -88,7 +88,7 @@ def learn(
     card = replace(
         old.card,
         name=name,
-        version=f"{datetime.now(UTC):%Y.%m}",
+        version=f"{datetime.now(UTC):%Y.%m.%d}",
         weights=Weights("model.onnx", file_hash(folder / "model.onnx")),
         metrics={},
         data={**old.card.data, "reviewed_faces": len(reviewed)},

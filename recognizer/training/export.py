@@ -65,7 +65,7 @@ def draft(
     write_onnx(plain, folder / "model.onnx")
     return ModelCard(
         name=name,
-        version=f"{datetime.now(UTC):%Y.%m}",
+        version=f"{datetime.now(UTC):%Y.%m.%d}",
         architecture=name_of(how.network),
         parameters=int(plain.count_params()),
         macs=count_macs(plain),
