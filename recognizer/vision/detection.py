@@ -197,9 +197,9 @@ class _Search:
 
     def propose(self, scales: list[float]) -> None:
         """P-Net over levels of the pyramid."""
-        # All levels first, side by side: P-Net can't begin before there is one.
-        made = [self._start(_call, [make]) for _, make in levels(self._image, scales)]
-        begun = [self._begin(level) for waiting in made for level in waiting()]
+        # Side by side, for P-Net has nothing to do before there are levels.
+        made = self._start(_call, levels(self._image, scales))
+        begun = [self._begin(level) for level in made()]
         for scale, finished in zip(scales, begun, strict=True):
             boxes, scores = _joined(finished())
             # As in the package: by the nominal scale, though whole pixels were cut off.

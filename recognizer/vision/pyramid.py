@@ -19,10 +19,8 @@ _MOST_PIXELS = 32_767  # along a side of what cv2.remap takes
 _SPARE = 3  # pixels of the source for each of a level, at least, along each side
 
 
-def levels(
-    image: NDArray[np.uint8], scales: Sequence[float]
-) -> Iterator[tuple[float, Callable[[], Level]]]:
-    """The photo at each scale, area-averaged, largest first; made when called for.
+def levels(image: NDArray[np.uint8], scales: Sequence[float]) -> Iterator[Callable[[], Level]]:
+    """The photo at each scale, area-averaged, largest first; made when called, in any thread.
 
     A level is made from the photo halved as often as leaves at least three pixels a side for
     each of the level's: that gives nearly what the photo itself would give, at a cost that
@@ -34,7 +32,7 @@ def levels(
         scales: below 1 and falling.
 
     Yields:
-        A scale, and what makes the level, with sides rounded down; in any thread.
+        What makes the level, with sides rounded down.
     """
     height, width = image.shape[:2]
     step = max(1, floor(1 / (_SPARE * scales[0]))) if scales else 1
@@ -44,7 +42,7 @@ def levels(
         while size / 2 >= _SPARE * scale:
             source = _shrunk(source, source.shape[1] // 2, source.shape[0] // 2)
             size /= 2
-        yield scale, partial(_shrunk, source, floor(width * scale), floor(height * scale))
+        yield partial(_shrunk, source, floor(width * scale), floor(height * scale))
 
 
 def _shrunk(pixels: Level, width: int, height: int) -> Level:
