@@ -18,7 +18,6 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
 from recognizer.training.fitting import Fitting
 from recognizer.training.networks import ARCHITECTURES, Network, name_of, network_from, settings_of
@@ -62,39 +61,47 @@ def dump(how: Fitting, path: Path, heading: str = "") -> None:
     path.write_text("\n".join([*comment, *lines]) + "\n", encoding="utf-8")
 
 
-def changed(how: Fitting, assignments: Sequence[str]) -> Fitting:
+def with_assignments(how: Fitting, assignments: Sequence[str]) -> Fitting:
     """The settings with some of them replaced.
 
     Args:
         how: the settings.
-        assignments: each as in a file of settings, `balance=0.5` or `network.dropout=0.1`;
-            quotes may be left out, as shells do. Another network begins with its defaults.
+        assignments: each one NAME=VALUE as in a file of settings, `balance=0.5` or
+            `network.dropout=0.1`; quotes may be left out. Another network than that of the
+            settings begins with its defaults.
 
     Raises:
         SettingsError: an assignment that is none, or a setting that is not what it should be.
     """
+    given = dict(map(_assigned, assignments))
     data = to_plain(how)
-    for assignment in assignments:
-        for name, value in _assigned(assignment).items():
-            old = data.get(name)
-            # Of another network, the settings would mean something else or nothing.
-            if isinstance(old, dict) and isinstance(value, dict) and "name" not in value:
-                value = {**old, **value}
+    if given.get("network.name", name_of(how.network)) != name_of(how.network):
+        data["network"] = {}
+    for name, value in given.items():
+        table, dot, key = name.partition(".")
+        inner = data.get(table)
+        if dot and isinstance(inner, dict):
+            inner[key] = value
+        else:
             data[name] = value
     return from_plain(data)
 
 
-def _assigned(assignment: str) -> dict[str, Any]:
-    name, equals, value = assignment.partition("=")
-    for line in (assignment, f"{name}{equals}{json.dumps(value)}"):
-        try:
-            return tomllib.loads(line)
-        except tomllib.TOMLDecodeError:
-            continue
-    raise SettingsError(
-        f'"{assignment}" sets nothing; expected NAME=VALUE, such as balance=0.5 or '
-        "network.name=simple_cnn."
-    )
+def _assigned(assignment: str) -> tuple[str, object]:
+    """Name and value; what is no value of TOML is text."""
+    name, equals, text = (part.strip() for part in assignment.partition("="))
+    if not (name and equals and text):
+        raise SettingsError(
+            f'"{assignment}" sets nothing; expected NAME=VALUE, such as balance=0.5 or '
+            "network.name=simple_cnn."
+        )
+    try:
+        given = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return name, text
+    value = given.pop("value")
+    usual = isinstance(value, bool | int | float | str | list) and not given
+    return name, value if usual else text
 
 
 def from_plain(given: Mapping[str, object]) -> Fitting:

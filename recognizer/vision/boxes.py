@@ -75,10 +75,11 @@ def suppress(
 
 
 def _touching(boxes: Floats) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Rows of all pairs of boxes that share some of the picture, block by block.
+    """Rows of all pairs of boxes that may overlap, block by block.
 
     With the boxes sorted by their left sides, those that begin before a box ends follow it
-    directly: far fewer pairs than all when faces, and so boxes, are small.
+    directly; of these, those that lie wholly above or below it are left out. That leaves far
+    fewer pairs than all when faces, and so boxes, are small.
     """
     by_left = np.argsort(boxes[:, 0], kind="stable")
     left, top, right, bottom = boxes[by_left].T.copy()
@@ -94,8 +95,8 @@ def _touching(boxes: Floats) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp
         one = np.repeat(place[start:end], counts)
         nth = np.arange(len(one)) - np.repeat(until[start:end] - counts - done, counts)
         other = one + 1 + nth
-        level = (top[one] < bottom[other]) & (top[other] < bottom[one])
-        yield by_left[one[level]], by_left[other[level]]
+        meet = (top[one] < bottom[other]) & (top[other] < bottom[one])
+        yield by_left[one[meet]], by_left[other[meet]]
         start = end
 
 

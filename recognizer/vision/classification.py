@@ -145,7 +145,7 @@ class OnnxClassifier:
         ]
 
     def answers(self, faces: NDArray[np.float32]) -> Answers:
-        """Everything that the model says of (N, size, size, 1) normalised crops, in one run."""
+        """Everything that the model says of (N, size, size, 1) normalised crops, asked once."""
         asked = (MAIN_HEAD, AMBIGUITY_HEAD, NOT_A_FACE_HEAD, *heads_of(self._card))
         # Each head once: ONNX Runtime refuses to give an output twice.
         heads = [head for head in dict.fromkeys(asked) if head in self._card.heads]

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from math import floor, inf, log
+from operator import call
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -106,9 +107,10 @@ class MTCNN:
         """Find faces in an upright (H, W, 3) RGB uint8 photo, best score first."""
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise ValueError(f"Expected (H, W, 3) uint8, got {image.shape} {image.dtype}.")
+        image = np.ascontiguousarray(image)  # OpenCV would copy it at every call.
         scales = self.scales(image.shape[1], image.shape[0])
-        with _side_by_side(self.threads) as start:
-            search = _Search(image, self.networks, self.thresholds, start)
+        with _side_by_side(self.threads) as each:
+            search = _Search(image, self.networks, self.thresholds, each)
             search.propose(scales)
             faces = search.faces()
             once = not faces
@@ -145,37 +147,27 @@ class MTCNN:
         return any(max(face.box[2:]) * scales[0] < _HARDLY_LARGER * _CELL for face in faces)
 
 
-Start = Callable[[Callable[[Any], Any], Iterable[Any]], Callable[[], list[Any]]]
-"""Begins to do the same to many things; what it returns waits for the answers, in order."""
+Each = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
+"""As `map`: does the same to each of many things, and gives the answers in order."""
 
 
 @contextmanager
-def _side_by_side(threads: int) -> Iterator[Start]:
-    """Something that does the same to many things, so many at once.
+def _side_by_side(threads: int) -> Iterator[Each]:
+    """A `map` that does so many at once, and has all of them begun when it returns.
 
     ONNX Runtime lets go of Python's lock, so threads do run at once; and whole tiles share
     better among cores than a layer's rows do. The threads end with the photo: none is left to
-    be lost in a fork.
+    be lost in a fork. With one thread it is `map` itself, which does each as it is asked for.
     """
     if threads == 1:
-        yield _at_once
+        yield map
         return
     with ThreadPoolExecutor(threads) as pool:
-
-        def start(function: Callable[[Any], Any], things: Iterable[Any]) -> Callable[[], list[Any]]:
-            begun = [pool.submit(function, thing) for thing in things]
-            return lambda: [one.result() for one in begun]
-
-        yield start
+        yield pool.map
 
 
-def _at_once(function: Callable[[Any], Any], things: Iterable[Any]) -> Callable[[], list[Any]]:
-    done = [function(thing) for thing in things]
-    return lambda: done
-
-
-def _call(make: Callable[[], Level]) -> Level:
-    return make()
+_Proposals = tuple[Floats, Floats]
+"""(N, 4) boxes and their (N,) scores."""
 
 
 class _Search:
@@ -186,36 +178,38 @@ class _Search:
         image: Image,
         networks: Mapping[mtcnn_networks.Network, LazySession],
         thresholds: Sequence[float],
-        start: Start,
+        each: Each,
     ) -> None:
         self._image = image
         self._networks = networks
         self._limits = [_logit(threshold) for threshold in thresholds]
-        self._start = start
+        self._each = each
         self._boxes = [np.empty((0, 4))]
         self._scores = [np.empty(0)]
 
     def propose(self, scales: list[float]) -> None:
         """P-Net over levels of the pyramid."""
-        # Side by side, for P-Net has nothing to do before there are levels.
-        made = self._start(_call, levels(self._image, scales))
-        begun = [self._begin(level) for level in made()]
-        for scale, finished in zip(scales, begun, strict=True):
-            boxes, scores = _joined(finished())
+        # Levels are made side by side too: P-Net has nothing to do before there are some.
+        made = self._each(call, levels(self._image, scales))
+        found: Iterable[Iterable[_Proposals]] = (self._propose(level) for level in made)
+        if self._each is not map:
+            found = list(found)  # Begins with all tiles of all levels.
+        for scale, proposals in zip(scales, found, strict=True):
+            boxes, scores = _joined(proposals)
             # As in the package: by the nominal scale, though whole pixels were cut off.
             boxes /= scale
             kept = b.suppress(boxes, scores, 0.5)
             self._boxes.append(boxes[kept])
             self._scores.append(scores[kept])
 
-    def propose_level(self, level: Level, window: int = _TILE) -> tuple[Floats, Floats]:
+    def propose_level(self, level: Level, window: int = _TILE) -> _Proposals:
         """Boxes in pixels of the level, (N, 4), and their scores, (N,)."""
-        return _joined(self._begin(level, window)())
+        return _joined(self._propose(level, window))
 
-    def _begin(self, level: Level, window: int = _TILE) -> Callable[[], list[Any]]:
-        return self._start(self._propose_tile, tiles(level, window, _CELL, _STRIDE))
+    def _propose(self, level: Level, window: int = _TILE) -> Iterator[_Proposals]:
+        return self._each(self._propose_tile, tiles(level, window, _CELL, _STRIDE))
 
-    def _propose_tile(self, tile: tuple[int, int, Level]) -> tuple[Floats, Floats]:
+    def _propose_tile(self, tile: tuple[int, int, Level]) -> _Proposals:
         left, top, pixels = tile
         ((answer,),) = self._networks["pnet"].run(["map"], {"pixels": planes(pixels)})
         row, column = np.nonzero(answer[4] > self._limits[0])
@@ -268,10 +262,10 @@ class _Search:
             cut = patches(self._image, boxes[start : start + batch], size)
             return self._networks[network].run(outputs, {"pixels": cut})
 
-        return [np.concatenate(parts) for parts in zip(*self._start(judge, starts)(), strict=True)]
+        return [np.concatenate(parts) for parts in zip(*self._each(judge, starts), strict=True)]
 
 
-def _joined(found: Sequence[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
+def _joined(found: Iterable[_Proposals]) -> _Proposals:
     boxes, scores = zip(*found, strict=True)
     return np.concatenate(boxes), np.concatenate(scores)
 

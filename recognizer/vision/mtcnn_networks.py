@@ -111,7 +111,7 @@ class _Graph:
     """Appends one layer after the other, taking weights in turn.
 
     The weights are channels-last, ONNX convolves channels-first: so kernels are transposed as
-    they are added, and the last feature map before it is flattened.
+    they are added.
     """
 
     def __init__(self, weights: list[Weight]) -> None:
@@ -157,8 +157,8 @@ class _Graph:
         channel of its own. The larger one is low + max(high - low, 0), which is again PReLU,
         with slopes 1 and 0; the sum is left to the next convolution, which takes both.
 
-        With a slope above 1, -PReLU(x) is -x + max((a - 1) -x, 0): so there the sign is turned
-        after the pooling, and turned back by the next layer.
+        With a slope above 1, -PReLU(x) is z + max((a - 1) z, 0) of z = -x: so there the sign is
+        turned after the pooling, and turned back by the next layer.
         """
         weights, bias, slopes = self._layer()
         rising, falling = np.flatnonzero(slopes >= 0), np.flatnonzero(slopes < 0)
@@ -191,7 +191,7 @@ class _Graph:
         """Weights by channel (first axis) as the tip has the channels."""
         assert self._order is not None
         # Channels that were filled up have no weights.
-        weights = _filled(weights, max(self._order.max() + 1, len(weights)))[self._order]
+        weights = _filled(weights, self._order.max() + 1)[self._order]
         return weights * self._shares.reshape(-1, *[1] * (weights.ndim - 1))
 
     def max_pool(self, size: int, same: bool) -> None:
@@ -227,8 +227,8 @@ class _Graph:
         """The offsets and the logit of "face" at every place of P-Net's map."""
         offsets, bias = next(self._weights), next(self._weights)
         face, face_bias = _second_class(next(self._weights), next(self._weights))
-        weights = np.concatenate([offsets, face], axis=3).transpose(3, 2, 0, 1)
-        return self._convolve(weights, np.concatenate([bias, face_bias]), 1)
+        weights = self._for_tip(np.concatenate([offsets, face], axis=3)[0, 0]).T
+        return self._convolve(weights[:, :, None, None], np.concatenate([bias, face_bias]), 1)
 
     def serialise(self, name: str, outputs: dict[str, str]) -> bytes:
         """The model; `outputs` maps the wanted names to those of the nodes."""
@@ -252,7 +252,7 @@ class _Graph:
         return self._add("Conv", inputs, kernel_shape=[kernel, kernel])
 
     def _prelu(self, x: str, slopes: Weight) -> str:
-        """x + max((a - 1) x, 0), see above; no slope may be above 1."""
+        """x + max((a - 1) x, 0), which is PReLU where no slope a is above 1."""
         return self._add("Add", [x, self._add("Relu", [self._scale(x, slopes - 1)])])
 
     def _scale(self, x: str, factors: Weight) -> str:

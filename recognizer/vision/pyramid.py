@@ -15,7 +15,7 @@ Level = NDArray[np.uint8] | NDArray[np.uint16]
 
 _EXACT_PIXELS = 10_000_000  # Larger photos are shrunk as bytes: 256ths take six bytes a pixel.
 _EXACT = 256
-_MOST_PIXELS = 32_767  # along a side of what cv2.remap takes
+_REMAP_LIMIT = 32_767  # sides of pictures that cv2.remap takes are shorter
 _SPARE = 3  # pixels of the source for each of a level, at least, along each side
 
 
@@ -95,8 +95,8 @@ def patches(photo: NDArray[np.uint8], boxes: Floats, size: int) -> NDArray[np.fl
 
     Bilinear between the corners; what lies outside the photo is a middle grey. The mtcnn
     package passes corners as shares of the whole side, which TensorFlow reads as shares of the
-    last pixel's place: hence (side - 1) / side. Unlike TensorFlow's, the answers are whole grey
-    levels.
+    last pixel's place: hence (side - 1) / side. Unlike TensorFlow's, what lies inside is in
+    whole grey levels.
 
     Args:
         photo: (H, W, 3) uint8.
@@ -108,11 +108,12 @@ def patches(photo: NDArray[np.uint8], boxes: Floats, size: int) -> NDArray[np.fl
     steps = np.linspace(0, 1, size)
     x = (boxes[:, :1] + (boxes[:, 2:3] - boxes[:, :1]) * steps) * ((width - 1) / width)
     y = (boxes[:, 1:2] + (boxes[:, 3:4] - boxes[:, 1:2]) * steps) * ((height - 1) / height)
-    # All in one call, unless the photo is a strip so long that OpenCV cannot count its pixels.
-    alone = max(height, width) >= _MOST_PIXELS
-    for some in range(len(boxes)) if alone else [slice(None)]:
-        sampled = _sampled(photo, np.atleast_2d(x[some]), np.atleast_2d(y[some]))
-        cut[some] = sampled.transpose(0, 3, 1, 2)
+    # All in one call, unless that is a picture too long for it.
+    too_long = max(height, width, len(boxes) * size) >= _REMAP_LIMIT
+    at_once = 1 if too_long else max(1, len(boxes))
+    for start in range(0, len(boxes), at_once):
+        rows = slice(start, start + at_once)
+        cut[rows] = _sampled(photo, x[rows], y[rows]).transpose(0, 3, 1, 2)
     outside_x, outside_y = (x < 0) | (x > width - 1), (y < 0) | (y > height - 1)
     if outside_x.any() or outside_y.any():
         outside = outside_y[:, :, None] | outside_x[:, None, :]
@@ -122,22 +123,20 @@ def patches(photo: NDArray[np.uint8], boxes: Floats, size: int) -> NDArray[np.fl
 
 def _sampled(photo: NDArray[np.uint8], x: Floats, y: Floats) -> NDArray[np.uint8]:
     """(N, rows, columns, 3) levels between the pixels, at every x of (N, columns) by every y."""
-    shape = len(x), y.shape[1], x.shape[1], 3
-    if not len(x):
-        return np.empty(shape, np.uint8)
     height, width = photo.shape[:2]
     left, right = _reach(x, width)
     top, bottom = _reach(y, height)
-    places = np.empty((*shape[:3], 2), np.float32)
+    shape = len(x), y.shape[1], x.shape[1]
+    places = np.empty((*shape, 2), np.float32)
     places[..., 0], places[..., 1] = x[:, None, :] - left, y[:, :, None] - top
     # All patches below each other, as one picture.
-    below = places.reshape(-1, x.shape[1], 2)
+    rows = places.reshape(-1, x.shape[1], 2)
     near = photo[top:bottom, left:right]
     # The second map is optional, though the annotations say no.
     sampled: NDArray[np.uint8] = cv2.remap(  # type: ignore[call-overload]
-        near, below, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        near, rows, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
-    return sampled.reshape(shape)
+    return sampled.reshape(*shape, 3)
 
 
 def _reach(places: Floats, side: int) -> tuple[int, int]:

@@ -38,9 +38,9 @@ class LazySession:
         Args:
             model: gives the serialised ONNX model; called once per process.
             threads: intra-op threads; 0 lets ONNX Runtime take one per physical core.
-            keep_memory: hold on to the memory of the largest run so far. Getting it anew from
-                the system can cost as much as the run; but only where runs are of a bounded
-                size is what is held bounded too.
+            keep_memory: hold on to the memory that the runs so far took at most, all that went
+                on at once together. Getting it anew from the system can cost as much as the run;
+                but only where runs are of a bounded size and number is it bounded too.
         """
         if threads < 0:
             raise ValueError(f"threads must be 0 (automatic) or more, not {threads}.")

@@ -132,13 +132,15 @@ def _remember(count: int) -> None:
     files = [cv2.imencode(".jpg", photo[..., ::-1])[1].tobytes() for photo in scenes.large()]
     recognizer = Recognizer(MTCNN(threads=1), load_model(threads=1))
     seen = []
-    for number in range(1, count + 1):
-        decoded = decode(files[number % len(files)])
-        assert isinstance(decoded, Decoded)
-        recognizer.recognize(decoded.image)
-        del decoded
-        if number in {1, 2, 5} or number % max(1, count // 5) == 0:
-            seen.append((number, _resident()))
+    rounds = max(1, count // len(files))
+    for number in range(1, rounds + 1):
+        for file in files:
+            decoded = decode(file)
+            assert isinstance(decoded, Decoded)
+            recognizer.recognize(decoded.image)
+            del decoded
+        if number in {1, 2, 5} or number % max(1, rounds // 5) == 0:
+            seen.append((number * len(files), _resident()))
     print(json.dumps({"resident": seen, "peak": _peak()}))
 
 

@@ -31,15 +31,17 @@ def twelve_megapixels() -> Image:
     return np.ascontiguousarray(np.tile(portrait(), (6, 8, 1))[:3000, :4000])
 
 
-def large() -> list[Image]:
+def large() -> Iterator[Image]:
     """Photos of 12 megapixels: a crowd of 48, one face, four on an upright photo, and none."""
-    upright = np.full((4000, 3000, 3), 90, np.uint8)
-    upright[600:3400, 100:2900] = np.tile(cv2.resize(portrait(), (1400, 1400)), (2, 2, 1))
+    yield twelve_megapixels()
     alone = np.full((3000, 4000, 3), 90, np.uint8)
     alone[:, 500:3500] = cv2.resize(portrait(), (3000, 3000))
+    yield alone
+    upright = np.full((4000, 3000, 3), 90, np.uint8)
+    upright[600:3400, 100:2900] = np.tile(cv2.resize(portrait(), (1400, 1400)), (2, 2, 1))
+    yield upright
     wall = np.linspace(40, 220, 4000).astype(np.uint8)
-    empty = np.ascontiguousarray(np.broadcast_to(wall[None, :, None], (3000, 4000, 3)))
-    return [twelve_megapixels(), alone, upright, empty]
+    yield np.ascontiguousarray(np.broadcast_to(wall[None, :, None], (3000, 4000, 3)))
 
 
 def photos(folder: Path | None) -> list[Image]:

@@ -59,7 +59,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
 
 
 @pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+def routed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """The photos in the messages that would go to the broker, and the queues they would go to."""
     messages: list[tuple[str, str]] = []
 
@@ -401,18 +401,18 @@ def test_recognising_the_astronaut_again_keeps_what_people_said(
 
 
 def test_what_is_recognised_again_has_a_queue_of_its_own(
-    photo: Photo, sent: list[tuple[str, str]], django_capture_on_commit_callbacks: Any
+    photo: Photo, routed: list[tuple[str, str]], django_capture_on_commit_callbacks: Any
 ) -> None:
     again = make_photo(GUEST)
     with django_capture_on_commit_callbacks(execute=True):
         recognition.queue_again([again.pk])
         uploads.receive_bytes(GUEST, "new.jpg", noise(2))
     new = Photo.objects.get(name="new.jpg")
-    assert sent == [(str(again.pk), "again"), (str(new.pk), "celery")]
+    assert routed == [(str(again.pk), "again"), (str(new.pk), "celery")]
 
 
 def test_a_failed_attempt_and_a_lost_message_keep_their_queue(
-    worker: Worker, settings: Settings, sent: list[tuple[str, str]], db: None
+    worker: Worker, settings: Settings, routed: list[tuple[str, str]], db: None
 ) -> None:
     old = long_ago(settings)
     lost = {"status": Status.QUEUED, "sent_at": old, "queued_at": old}
@@ -423,12 +423,12 @@ def test_a_failed_attempt_and_a_lost_message_keep_their_queue(
 
     queues = {str(first.pk): "celery", str(again.pk): "again"}
     recognition.sweep()
-    assert dict(sent) == queues
-    sent.clear()
+    assert dict(routed) == queues
+    routed.clear()
     worker.meanwhile = poison
     for photo in (first, again):
         recognition.recognize(photo.pk)
-    assert dict(sent) == queues
+    assert dict(routed) == queues
 
 
 def finish(photos: Any) -> int:
@@ -438,47 +438,47 @@ def finish(photos: Any) -> int:
 
 
 def test_a_whole_history_is_sent_in_parts_as_room_comes_free(
-    sent: list[tuple[str, str]], db: None
+    routed: list[tuple[str, str]], db: None
 ) -> None:
     at_once = recognition.AGAIN_AT_ONCE
     history = make_photos(GUEST, 2 * at_once + 50, finished_at=timezone.now())
     assert recognition.queue_all_again(Photo.objects.live()) == len(history)
-    assert sent == []
+    assert routed == []
     waiting = Photo.objects.filter(status=Status.QUEUED)
     assert waiting.count() == len(history)
     assert recognition.sweep() == at_once
-    assert {queue for _, queue in sent} == {"again"}
+    assert {queue for _, queue in routed} == {"again"}
     # They are on their way: no more until some have come back.
     assert recognition.sweep() == 0
-    on_their_way = [photo_id for photo_id, _ in sent]
+    on_their_way = [photo_id for photo_id, _ in routed]
     assert finish(waiting.filter(pk__in=on_their_way[:70])) == 70
     assert recognition.sweep() == 70
-    finish(waiting.filter(pk__in=[photo_id for photo_id, _ in sent]))
+    finish(waiting.filter(pk__in=[photo_id for photo_id, _ in routed]))
     assert recognition.sweep() == len(history) - at_once - 70
-    assert len({photo_id for photo_id, _ in sent}) == len(sent) == len(history)
+    assert len({photo_id for photo_id, _ in routed}) == len(routed) == len(history)
 
 
 def test_a_whole_history_holds_up_no_new_photo(
-    settings: Settings, sent: list[tuple[str, str]], db: None
+    settings: Settings, routed: list[tuple[str, str]], db: None
 ) -> None:
     make_photos(GUEST, recognition.AGAIN_AT_ONCE + 5, finished_at=timezone.now())
     recognition.queue_all_again(Photo.objects.live())
     recognition.sweep()
-    sent.clear()
+    routed.clear()
     new = make_photo(GUEST, status=Status.QUEUED, sent_at=long_ago(settings))
     assert recognition.sweep() == 1
-    assert sent == [(str(new.pk), "celery")]
+    assert routed == [(str(new.pk), "celery")]
 
 
 def test_lost_messages_of_a_history_make_room_for_themselves(
-    settings: Settings, sent: list[tuple[str, str]], db: None
+    settings: Settings, routed: list[tuple[str, str]], db: None
 ) -> None:
     make_photos(GUEST, 10, finished_at=timezone.now())
     recognition.queue_all_again(Photo.objects.live())
     recognition.sweep()
     Photo.objects.update(sent_at=long_ago(settings))
     assert recognition.sweep() == 10
-    assert len(sent) == 20
+    assert len(routed) == 20
 
 
 def test_a_whole_history_is_queued_with_fresh_attempts_and_without_what_moves(db: None) -> None:

@@ -24,6 +24,7 @@ def faces(dataset: tuple[Path, Path]) -> Faces:
 @pytest.fixture(scope="session")
 def strange() -> Faces:
     """Faces that are new to the fitted model, held out: no test learns from them."""
+    # Imports TensorFlow, which not every test here needs.
     from tests.training.fitted_model import negatives
 
     return negatives(seed=2, count=40)

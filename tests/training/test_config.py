@@ -104,20 +104,30 @@ def test_the_settings_that_come_along_can_be_used(file: Path) -> None:
 
 def test_settings_can_be_replaced_one_by_one() -> None:
     how = Fitting(network=MiniXception(widths=(8, 16)))
-    assignments = ["balance=0.5", "optimizer=adam", "network.dropout=0.1", "augmentation.blur = 0"]
-    assert config.changed(how, assignments) == replace(
+    assignments = [
+        "balance=0.5",
+        "optimizer = adam",
+        "start=2026-01-01",
+        "network.dropout=0.1",
+        "network.name=mini_xception",
+        "augmentation.scale = [0.9, 1]",
+    ]
+    assert config.with_assignments(how, assignments) == replace(
         how,
         balance=0.5,
         optimizer="adam",
+        start="2026-01-01",
         network=MiniXception(widths=(8, 16), dropout=0.1),
-        augmentation=Augmentation(blur=0.0),
+        augmentation=Augmentation(scale=(0.9, 1.0)),
     )
 
 
-def test_another_network_begins_with_its_defaults() -> None:
-    how = Fitting(network=MiniXception(widths=(8, 16)))
-    changed = config.changed(how, ["network.name=vgg16", "network.weights=none"])
-    assert changed.network == Vgg16(weights="none")
+@pytest.mark.parametrize("place", [0, 1])
+def test_another_network_begins_with_its_defaults(place: int) -> None:
+    how = Fitting(network=MiniXception(widths=(8, 16), dropout=0.4))
+    assignments = ["network.weights=none"]
+    assignments.insert(place, "network.name=vgg16")
+    assert config.with_assignments(how, assignments).network == Vgg16(weights="none")
 
 
 @pytest.mark.parametrize(
@@ -125,12 +135,18 @@ def test_another_network_begins_with_its_defaults() -> None:
     [
         ("balance", '"balance" sets nothing; expected NAME=VALUE'),
         ("=1", "sets nothing"),
+        ("", "sets nothing"),
+        ("start=", "sets nothing"),
+        ("#balance=1", "There is no setting #balance"),
+        ("balance=0.5\nema=0.9", "balance must be a number"),
         ("balanse=1", "There is no setting balanse"),
         ("balance=much", 'balance must be a number, not "much"'),
+        ("balance.more=1", r"There is no setting balance\.more"),
         ("network=resnet9", "network must be a table"),
+        ("network.widht=3", r"network\.widht"),
         ("network.name=alexnet", "alexnet"),
     ],
 )
 def test_an_assignment_that_is_none_is_refused(assignment: str, words: str) -> None:
     with pytest.raises(SettingsError, match=words):
-        config.changed(Fitting(), [assignment])
+        config.with_assignments(Fitting(), [assignment])

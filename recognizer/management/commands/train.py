@@ -68,8 +68,8 @@ class Command(BaseCommand):
             action="append",
             default=[],
             metavar="NAME=VALUE",
-            help="any other setting, such as balance=0.5 or network.name=simple_cnn; may be "
-            "given again",
+            help="any setting, such as balance=0.5 or network.name=simple_cnn; may be given "
+            "again, and counts above all others",
         )
         parser.add_argument("--threads", type=int, default=os.cpu_count(), help="(%(default)s)")
 
@@ -106,7 +106,8 @@ class Command(BaseCommand):
         wanted = {
             name: options[name] for name in ("start", "epochs", "seed") if options[name] is not None
         }
-        how = config.changed(config.from_plain(config.to_plain(how) | wanted), options["set"])
+        how = config.from_plain(config.to_plain(how) | wanted)
+        how = config.with_assignments(how, options["set"])
         fitting.set_threads(max(1, options["threads"]))
         how = fitting.with_best_precision(how)
         aimed = self.distilled(training, how, options["config"].parent)
