@@ -46,6 +46,9 @@ def main(arguments: Sequence[str]) -> None:
         "--order", choices=["uncertain", "random"], default="random", help="(%(default)s)"
     )
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--model", type=Path, metavar="DIR", help="what the site begins with (the shipped model)"
+    )
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {
@@ -71,6 +74,9 @@ def _run(options: argparse.Namespace, folder: Path) -> None:
     from recognizer.vision.emotions import EMOTIONS
 
     call_command("migrate", verbosity=0)
+    if options.model:
+        call_command("models", "add", str(options.model), "--name", "begun-with")
+        call_command("models", "promote", "begun-with")
     faces = read_dataset(options.fer2013, ferplus=options.ferplus).faces
     rows = faces.split("PublicTest")
     labels = majority(rows.votes)

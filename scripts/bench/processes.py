@@ -90,7 +90,7 @@ def workers(table: Table, rounds: int, _: Path | None) -> None:
     table.title("Photos of 2 megapixels per second, by processes and their threads")
     table.head("processes", "threads each", "photos/s", "ratio")
     rates: dict[tuple[int, int], list[float]] = {(1, 1): [], (1, 2): [], (2, 1): [], (2, 2): []}
-    for _round in range(max(1, rounds // 3)):
+    for _round in range(max(3, rounds // 2)):
         for way, found in rates.items():
             found.append(_photos_per_second(*way))
     one = statistics.median(rates[1, 1])
