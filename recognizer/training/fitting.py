@@ -158,9 +158,7 @@ def fit(
         report(f"Going on after epoch {progress.epoch} of {how.all_epochs}.")
     # As frequent as they are seen, which is not as frequent as they are.
     prior = np.average(training.ferplus, axis=0, weights=weights)
-    # XLA saves up to a quarter of a step's time in float32. It was not measured in bfloat16, where
-    # TensorFlow's own kernels are quick.
-    fused = how.mixed_precision == "float32" and steps * how.all_epochs > _LONG
+    fused = _worth_compiling(model, how, steps)
     step = _training_step(model, optimizer, averaged, how, prior, fused=fused)
     if progress.epoch < how.small_epochs:
         smaller = _at_size(model, how.small_size)
@@ -308,6 +306,24 @@ def _at_size(model: keras.Model, size: int) -> keras.Model:
             f"This network cannot begin on pictures of {size} pixels (small_epochs): one of its "
             f"layers is tied to the full size. {error}"
         ) from error
+
+
+def _worth_compiling(model: keras.Model, how: Fitting, steps: int) -> bool:
+    """Does XLA pay? It saves up to a quarter of a step's time in float32, after half a minute.
+
+    It triples that time where there is max-pooling, whose gradient it computes naively on a CPU;
+    and it was not measured in bfloat16, where TensorFlow's own kernels are quick.
+    """
+    long = steps * how.all_epochs > _LONG
+    return how.mixed_precision == "float32" and long and not _has_max_pooling(model)
+
+
+def _has_max_pooling(model: keras.Model) -> bool:
+    return any(
+        isinstance(layer, keras.layers.MaxPooling2D)
+        or (isinstance(layer, keras.Model) and _has_max_pooling(layer))
+        for layer in model.layers
+    )
 
 
 def _training_step(

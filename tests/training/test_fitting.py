@@ -15,7 +15,14 @@ pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
 
 from recognizer.training import export, fitting, optimizers, release
 from recognizer.training.fitting import Fitting, fit, logits
-from recognizer.training.networks import ResNet9, SimpleCnn, count_macs
+from recognizer.training.networks import (
+    MiniXception,
+    Network,
+    ResNet9,
+    SimpleCnn,
+    Vgg16,
+    count_macs,
+)
 
 TINY = Fitting(
     epochs=2,
@@ -182,3 +189,16 @@ def test_the_finish_starts_again_low_and_ends_at_nothing() -> None:
     assert float(rate(29)) < 0.03 * how.learning_rate
     assert float(rate(30)) == pytest.approx(0.01)
     assert float(rate(49)) < 0.001
+
+
+@pytest.mark.parametrize(
+    ("network", "pools"),
+    [
+        (ResNet9(), False),
+        (SimpleCnn(), True),
+        (MiniXception(), True),
+        (Vgg16(weights="none"), True),
+    ],
+)
+def test_max_pooling_is_seen_wherever_it_is(network: Network, pools: bool) -> None:
+    assert fitting._has_max_pooling(network.build(48)) is pools
