@@ -49,19 +49,25 @@ def main() -> int:
     parser.add_argument(
         "--photos", type=Path, metavar="DIR", help="more photos to compare the faces found in"
     )
-    parser.add_argument("--write", action="store_true", help=f"put the results into {RESULTS.name}")
+    parser.add_argument(
+        "--write", action="store_true", help=f"put the sections into {RESULTS.name}"
+    )
     options = parser.parse_args()
-    table = Table()
-    table.note(machine())
+    table = Table(machine())
     try:
         for section in SECTIONS:
             if section in options.only:
+                table.section(section)
                 SECTIONS[section](table, options.rounds, options.photos)
     except ModelError as error:
         print(f"\nThere is no model to measure with: {error}")
         return 1
     if options.write:
-        table.write(RESULTS, HEAD)
+        try:
+            table.write(RESULTS, HEAD, list(SECTIONS))
+        except ValueError as error:
+            print(f"\nNot written: {error}")
+            return 1
     return 0
 
 

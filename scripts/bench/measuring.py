@@ -1,5 +1,6 @@
 """Ways to do the same thing, measured side by side, and the table of what came out."""
 
+import re
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -7,15 +8,29 @@ from pathlib import Path
 
 import numpy as np
 
+_MARK = re.compile(r"^<!-- (\w+) -->$", re.MULTILINE)
+
 Way = Callable[[], int]
 """Does the work, and gives how many things it found or read."""
 
 
 class Table:
-    """What is printed as it is measured, and written as Markdown at the end."""
+    """What is printed as it is measured, and written as Markdown at the end.
 
-    def __init__(self) -> None:
+    Each section stands in the file below a mark of its own, so that some can be measured anew
+    and the others stay.
+    """
+
+    def __init__(self, machine: str) -> None:
+        """Begin with what the numbers are of."""
+        print(machine)
+        self._machine = machine
+        self._sections: dict[str, list[str]] = {}
         self._lines: list[str] = []
+
+    def section(self, name: str) -> None:
+        """What comes now belongs to this section."""
+        self._lines = self._sections[name] = []
 
     def title(self, text: str) -> None:
         print(f"\n{text}")
@@ -33,9 +48,26 @@ class Table:
         print(text)
         self._lines += ["", text]
 
-    def write(self, path: Path, head: str) -> None:
-        text = "\n".join([head.rstrip(), *self._lines]) + "\n"
-        path.write_text(text, encoding="utf-8")
+    def write(self, path: Path, head: str, order: Sequence[str]) -> None:
+        """Put the sections into the file, in that order, in place of what they said before.
+
+        Raises:
+            ValueError: sections would stay that were measured on another machine or with other
+                versions.
+        """
+        sections = {name: "\n".join(lines).strip() for name, lines in self._sections.items()}
+        if set(sections) != set(order):
+            before = path.read_text(encoding="utf-8") if path.exists() else ""
+            if before and self._machine not in before.splitlines():
+                raise ValueError(
+                    f"{path.name} was measured on another machine or with other versions. Measure "
+                    "every section (without --only)."
+                )
+            _, *pairs = _MARK.split(before)
+            kept = zip(pairs[::2], pairs[1::2], strict=True)
+            sections = {name: text.strip() for name, text in kept} | sections
+        parts = [f"<!-- {name} -->\n\n{sections[name]}" for name in order if name in sections]
+        path.write_text("\n\n".join([head.strip(), self._machine, *parts]) + "\n", encoding="utf-8")
 
 
 def compare(table: Table, ways: Mapping[str, Way], rounds: int) -> dict[str, float]:

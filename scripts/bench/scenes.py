@@ -1,6 +1,7 @@
 """Photos to measure with: people's portraits, alone and composed into crowds."""
 
 from collections.abc import Iterator, Sequence
+from math import ceil
 from pathlib import Path
 
 import cv2
@@ -24,6 +25,13 @@ def tiled(across: int, image: Image | None = None) -> Image:
     return np.ascontiguousarray(
         np.tile(portrait() if image is None else image, (across, across, 1))
     )
+
+
+def crowd(across: int, side: int) -> Image:
+    """The portrait, `across` times in each direction, on a square photo."""
+    part = ceil(side / across)
+    shrunk = cv2.resize(portrait(), (part, part), interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(np.tile(shrunk, (across, across, 1))[:side, :side], np.uint8)
 
 
 def twelve_megapixels() -> Image:
