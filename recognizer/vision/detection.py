@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from recognizer.vision import boxes as b
 from recognizer.vision import mtcnn_networks
 from recognizer.vision.boxes import Box, Floats, Point
-from recognizer.vision.pyramid import Level, levels, patches, planes, tiles
+from recognizer.vision.pyramid import Level, exact, levels, patches, planes, tiles
 from recognizer.vision.sessions import LazySession, cores
 
 Image = NDArray[np.uint8]
@@ -180,7 +180,7 @@ class _Search:
         thresholds: Sequence[float],
         each: Each,
     ) -> None:
-        self._image = image
+        self._photo = exact(image)
         self._networks = networks
         self._limits = [_logit(threshold) for threshold in thresholds]
         self._each = each
@@ -190,7 +190,7 @@ class _Search:
     def propose(self, scales: list[float]) -> None:
         """P-Net over levels of the pyramid."""
         # Levels are made side by side too: P-Net has nothing to do before there are some.
-        made = self._each(call, levels(self._image, scales))
+        made = self._each(call, levels(self._photo, scales))
         found: Iterable[Iterable[_Proposals]] = (self._propose(level) for level in made)
         if self._each is not map:
             found = list(found)  # Begins with all tiles of all levels.
@@ -238,7 +238,7 @@ class _Search:
         boxes, score = boxes[sure], score[sure, 0]
         points = _place(boxes, shares[sure])
         boxes = b.shift(boxes, offsets[sure])
-        height, width = self._image.shape[:2]
+        height, width = self._photo.shape[:2]
         faces = []
         for index in b.suppress(boxes, score, 0.7, of="smaller"):
             box = b.whole_pixels(boxes[index], width, height)
@@ -259,7 +259,7 @@ class _Search:
         starts = range(0, max(1, len(boxes)), batch)
 
         def judge(start: int) -> list[NDArray[np.float32]]:
-            cut = patches(self._image, boxes[start : start + batch], size)
+            cut = patches(self._photo, boxes[start : start + batch], size)
             return self._networks[network].run(outputs, {"pixels": cut})
 
         return [np.concatenate(parts) for parts in zip(*self._each(judge, starts), strict=True)]

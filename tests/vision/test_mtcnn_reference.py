@@ -74,9 +74,10 @@ def test_faces_boxes_scores_and_landmarks_agree(
             # ours are found on levels made from halved photos, which differ slightly.
             assert overlap(corners(face.box), corners(theirs["box"])) > 0.9, name
             assert face.score == pytest.approx(theirs["confidence"], abs=5e-3), name
+            # The package rounds to whole pixels: by half of one.
             for landmark, point in theirs["keypoints"].items():
                 away = np.abs(np.subtract(face.landmarks[landmark], point)).max()
-                assert away <= 0.5 + 0.03 * face.box[2], (name, landmark)
+                assert away <= 0.5 + 0.01 * face.box[2], (name, landmark)
         found += len(expected)
     assert found >= 8  # Else nothing has been compared.
 
