@@ -49,9 +49,11 @@ def levels(photo: Level, scales: Sequence[float]) -> Iterator[Callable[[], Level
     Yields:
         What makes the level, with sides rounded down.
     """
+    if not scales:
+        return
     height, width = photo.shape[:2]
-    spare = max(_SPARE, _MORE_SPARE * max(scales, default=0))
-    step = max(1, floor(1 / (spare * scales[0]))) if scales else 1
+    spare = max(_SPARE, _MORE_SPARE * scales[0])
+    step = max(1, floor(1 / (spare * scales[0])))
     source = exact(_shrunk(photo, width // step, height // step))
     size = 1 / step
     for scale in scales:
