@@ -50,6 +50,13 @@ def test_other_machines_numbers_are_not_mixed_in(results: Path) -> None:
     assert results.read_text(encoding="utf-8") == before
 
 
+def test_whether_a_section_may_be_written_is_known_before_it_is_measured(results: Path) -> None:
+    with pytest.raises(ValueError, match="another machine"):
+        Table("a GPU").check(results, ["memory"], ORDER)
+    Table("a GPU").check(results, ORDER, ORDER)
+    Table("two cores").check(results, ["memory"], ORDER)
+
+
 def test_a_whole_run_replaces_everything(results: Path) -> None:
     anew = measured("a GPU", memory="m", detection="d")
     anew.write(results, "# Benchmarks\n", ORDER)

@@ -55,6 +55,11 @@ def main() -> int:
     )
     options = parser.parse_args()
     table = Table(machine())
+    if options.write:
+        try:
+            table.check(RESULTS, options.only, list(SECTIONS))
+        except ValueError as error:
+            parser.error(f"--write: {error}")
     try:
         for section in SECTIONS:
             if section in options.only:
@@ -64,11 +69,7 @@ def main() -> int:
         print(f"\nThere is no model to measure with: {error}")
         return 1
     if options.write:
-        try:
-            table.write(RESULTS, HEAD, list(SECTIONS))
-        except ValueError as error:
-            print(f"\nNot written: {error}")
-            return 1
+        table.write(RESULTS, HEAD, list(SECTIONS))
     return 0
 
 

@@ -3,7 +3,7 @@
 import re
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,22 +48,31 @@ class Table:
         print(text)
         self._lines += ["", text]
 
-    def write(self, path: Path, head: str, order: Sequence[str]) -> None:
-        """Put the sections into the file, in that order, in place of what they said before.
+    def check(self, path: Path, measured: Collection[str], order: Sequence[str]) -> None:
+        """May these sections replace theirs in the file? Asked before they are measured.
 
         Raises:
             ValueError: sections would stay that were measured on another machine or with other
                 versions.
         """
+        if set(measured) == set(order) or not path.exists():
+            return
+        if self._machine not in path.read_text(encoding="utf-8").splitlines():
+            raise ValueError(
+                f"{path.name} was measured on another machine or with other versions. Measure "
+                "every section (without --only)."
+            )
+
+    def write(self, path: Path, head: str, order: Sequence[str]) -> None:
+        """Put the sections into the file, in that order, in place of what they said before.
+
+        Raises:
+            ValueError: see `check`.
+        """
         sections = {name: "\n".join(lines).strip() for name, lines in self._sections.items()}
-        if set(sections) != set(order):
-            before = path.read_text(encoding="utf-8") if path.exists() else ""
-            if before and self._machine not in before.splitlines():
-                raise ValueError(
-                    f"{path.name} was measured on another machine or with other versions. Measure "
-                    "every section (without --only)."
-                )
-            _, *pairs = _MARK.split(before)
+        self.check(path, sections, order)
+        if set(sections) != set(order) and path.exists():
+            _, *pairs = _MARK.split(path.read_text(encoding="utf-8"))
             kept = zip(pairs[::2], pairs[1::2], strict=True)
             sections = {name: text.strip() for name, text in kept} | sections
         parts = [f"<!-- {name} -->\n\n{sections[name]}" for name in order if name in sections]
