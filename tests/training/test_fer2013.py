@@ -51,6 +51,39 @@ def test_it_reads_packed_files(
     assert np.array_equal(read(packed, dataset[1]).images, faces.images)
 
 
+def test_a_zip_made_on_a_mac_is_read(
+    dataset: tuple[Path, Path], faces: Faces, tmp_path: Path
+) -> None:
+    packed = tmp_path / "fer2013.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.write(dataset[0], "fer2013.csv")
+        archive.writestr("__MACOSX/._fer2013.csv", b"\x00\x05\x16\x07")
+        archive.writestr(".hidden.csv", b"")
+    assert np.array_equal(read(packed, dataset[1]).images, faces.images)
+
+
+def test_a_zip_of_two_tables_is_refused(dataset: tuple[Path, Path], tmp_path: Path) -> None:
+    packed = tmp_path / "fer2013.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.write(dataset[0], "one.csv")
+        archive.write(dataset[0], "two.csv")
+    with pytest.raises(DatasetError, match=r"exactly one \.csv, not 2"):
+        read(packed, dataset[1])
+
+
+@pytest.mark.parametrize("suffix", [".GZ", ".BZ2", ".XZ", ".ZIP"])
+def test_suffixes_may_be_in_capitals(
+    suffix: str, dataset: tuple[Path, Path], faces: Faces, tmp_path: Path
+) -> None:
+    packed = tmp_path / f"FER2013.CSV{suffix}"
+    if suffix == ".ZIP":
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.write(dataset[0], "FER2013.CSV")
+    else:
+        packed.write_bytes(compressed(dataset[0], suffix.casefold()))
+    assert np.array_equal(read(packed, dataset[1]).images, faces.images)
+
+
 def test_a_missing_column_is_named(dataset: tuple[Path, Path], tmp_path: Path) -> None:
     broken = tmp_path / "other.csv"
     broken.write_text("emotion,pixels\n0,1 2 3\n")

@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final, TextIO
 
 import numpy as np
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from recognizer.training.datasets.classes import CLASSES
 from recognizer.training.datasets.faces import FER2013_LABELS, SPLITS, DatasetError, Faces
+from recognizer.training.datasets.pictures import is_litter
 from recognizer.training.datasets.progress import bar
 from recognizer.training.datasets.result import Bad, Problem, settle
 
@@ -235,19 +236,29 @@ def _open_text(path: Path) -> Iterator[TextIO]:
         ".bz2": bz2.open,
         ".xz": lzma.open,
     }
+    suffix = path.suffix.casefold()
     try:
-        if path.suffix == ".zip":
-            with zipfile.ZipFile(path) as archive:
-                names = [name for name in archive.namelist() if name.endswith(".csv")]
-                if len(names) != 1:
-                    raise DatasetError(f"{path.name} must hold exactly one .csv, not {len(names)}.")
-                with archive.open(names[0]) as packed:
-                    yield io.TextIOWrapper(packed, "utf-8-sig", newline="")
-        elif path.suffix in openers:
-            with openers[path.suffix](path, "rt", encoding="utf-8-sig", newline="") as lines:
+        if suffix == ".zip":
+            with zipfile.ZipFile(path) as archive, archive.open(_table(path, archive)) as packed:
+                yield io.TextIOWrapper(packed, "utf-8-sig", newline="")
+        elif suffix in openers:
+            with openers[suffix](path, "rt", encoding="utf-8-sig", newline="") as lines:
                 yield lines
         else:
             with path.open(encoding="utf-8-sig", newline="") as lines:
                 yield lines
     except _UNREADABLE as error:
         raise DatasetError(f"{path} cannot be read: {error}.") from error
+
+
+def _table(path: Path, archive: zipfile.ZipFile) -> str:
+    """The archive's one CSV."""
+    names = [
+        name
+        for name in archive.namelist()
+        # A Mac puts __MACOSX/._fer2013.csv beside fer2013.csv.
+        if name.casefold().endswith(".csv") and not any(map(is_litter, PurePosixPath(name).parts))
+    ]
+    if len(names) != 1:
+        raise DatasetError(f"{path.name} must hold exactly one .csv, not {len(names)}.")
+    return names[0]

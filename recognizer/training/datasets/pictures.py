@@ -120,8 +120,13 @@ def _entries(folder: Path) -> Iterator[Path]:
     except OSError as error:
         raise DatasetError(f"{folder} cannot be read: {error.strerror}.") from error
     for entry in entries:
-        if not entry.name.startswith(".") and entry.name.casefold() not in _LITTER:
+        if not is_litter(entry.name):
             yield entry
+
+
+def is_litter(name: str) -> bool:
+    """Whether a file or a folder of this name is hidden, or no part of a data set."""
+    return name.startswith(".") or name.casefold() in _LITTER
 
 
 def _load(
@@ -154,4 +159,6 @@ def read_image(file: Path) -> NDArray[np.uint8] | str:
             decoded = decode(stream)
     except OSError as error:
         return f"The file cannot be read: {error.strerror}."
+    except MemoryError:
+        return "The image does not fit into memory."
     return decoded.message if isinstance(decoded, Undecodable) else decoded.image
