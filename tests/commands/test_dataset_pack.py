@@ -9,6 +9,7 @@ from django.core.management import CommandError, call_command
 from recognizer.training.datasets.fer2013 import read
 from recognizer.training.datasets.packing import read_index, read_packed
 from tests.training.drawing import draw_face, write_fer2013, write_ferplus
+from tests.training.pictures import write_picture
 
 
 @pytest.fixture
@@ -80,3 +81,47 @@ def test_it_runs_without_tensorflow(dataset: tuple[Path, Path], tmp_path: Path) 
     )
     assert done.returncode == 0, done.stderr
     assert len(read_packed(tmp_path / "packed")) == 20
+
+
+def put(folder: Path, names: list[str], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    for name in names:
+        write_picture(folder / name, draw_face("happy", rng))
+
+
+def test_a_random_split_tears_no_character_apart(tmp_path: Path) -> None:
+    people = ["aia", "bonnie", "jules", "malcolm", "mery", "ray"]
+    put(tmp_path / "ferg", [f"{one}/{one}_joy/{n}.png" for one in people for n in range(4)], 0)
+    dataset_pack(tmp_path / "ferg", "--output", tmp_path / "packed", "--split", "random")
+    # Packed again, it is still known who is who.
+    dataset_pack(
+        tmp_path / "packed", "--output", tmp_path / "two", "--split", "random", "--seed", 3
+    )
+    for folder in ("packed", "two"):
+        splits = read_packed(tmp_path / folder).splits.reshape(6, 4)
+        assert (splits == splits[:, :1]).all()
+        assert (splits[:, 0] == "PublicTest").sum() == 1
+
+
+def test_extra_pictures_stay_in_training_and_are_named(
+    dataset: tuple[Path, Path], tmp_path: Path
+) -> None:
+    put(tmp_path / "more", [f"happy/{number}.png" for number in range(30)], 1)
+    output = tmp_path / "packed"
+    extra = ("--extra", tmp_path / "more", "--split", "random")
+    dataset_pack(dataset[0], "--ferplus", dataset[1], *extra, "--output", output)
+    assert set(read_packed(output).splits[20:]) == {"Training"}
+    assert read_index(output).splits == {"Training": 46, "PublicTest": 4}
+    assert read_index(output).sources == ["fer2013.csv", "fer2013new.csv", "more"]
+
+
+def test_shrinking_packed_pictures_is_said(
+    dataset: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    large = tmp_path / "large"
+    dataset_pack(dataset[0], "--output", large, "--size", 128)
+    dataset_pack(large, "--output", tmp_path / "same", "--size", 128)
+    assert "shrunk" not in capsys.readouterr().err
+    dataset_pack(large, "--output", tmp_path / "small")
+    said = capsys.readouterr().err
+    assert f"{large}: its images of 128x128 pixels were shrunk to 48x48; --size 128 keeps" in said

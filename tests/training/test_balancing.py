@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from recognizer.training.augmentation import Augmentation
+from recognizer.training.datasets import balancing
 from recognizer.training.datasets.balancing import Balance, balance_fer2013, balance_folder
 from recognizer.training.datasets.faces import DatasetError
+from recognizer.training.datasets.result import BadParts
 from tests.training.drawing import draw_face, write_fer2013, write_ferplus
 from tests.training.pictures import faceless, read_grey, tight_crop, write_picture
 
@@ -155,9 +157,9 @@ def test_a_picture_without_a_face_is_named(tmp_path: Path, astronaut: np.ndarray
     (tmp_path / "set/happy/broken.png").write_text("no picture")
     said: list[str] = []
     how = Balance(per_class=3, detect=True)
-    balance_folder(tmp_path / "set", tmp_path / "out", how, said.append)
+    balance_folder(tmp_path / "set", tmp_path / "out", how, said.append, "skip")
     assert "Skipped happy/nobody.png: MTCNN finds no face in it." in said
-    assert "Skipped happy/broken.png: This is not an image." in said
+    assert f"Skipped {tmp_path}/set/happy/broken.png: This is not an image." in said
     assert names(tmp_path / "out/happy") == [
         "portrait-copy1.png",
         "portrait-copy2.png",
@@ -177,6 +179,45 @@ def test_wide_pictures_give_their_middle_unsqueezed(tmp_path: Path) -> None:
     write_picture(tmp_path / "set/sad/wide.png", np.pad(square, ((0, 0), (30, 30))))
     balance_folder(tmp_path / "set", tmp_path / "out", Balance(per_class=1), ignore)
     assert np.array_equal(read_grey(tmp_path / "out/sad/wide.png"), square)
+
+
+def test_two_folders_of_one_class_become_one(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for folder in ("train/angry", "training/anger"):
+        write_picture(tmp_path / "set" / folder / "a.png", draw_face("anger", rng))
+    balance_folder(tmp_path / "set", tmp_path / "out", Balance(per_class=2), ignore)
+    assert names(tmp_path / "out") == ["balance.json", "train"]
+    assert names(tmp_path / "out/train/angry") == ["a-2.png", "a.png"]
+
+
+def test_a_killed_run_is_started_again_with_the_same_result(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def made(folder: Path) -> dict[str, bytes]:
+        files = (path for path in folder.rglob("*") if path.is_file())
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+    def kill_at_third_copy(*_: object) -> np.ndarray:
+        tried.append(1)
+        if len(tried) == 3:
+            raise Killed
+        return np.zeros((48, 48), np.uint8)
+
+    tried: list[int] = []
+    output = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(balancing, "augment", kill_at_third_copy)
+        patch.setattr(shutil, "rmtree", lambda *_, **__: None)  # a kill cleans nothing up
+        with pytest.raises(Killed):
+            balance_folder(root, output, Balance(per_class=6), ignore)
+    assert not output.exists()
+    balance_folder(root, output, Balance(per_class=6), ignore)
+    balance_folder(root, tmp_path / "unbroken", Balance(per_class=6), ignore)
+    assert made(output) == made(tmp_path / "unbroken")
+    assert names(tmp_path) == ["out", "set", "unbroken"]
 
 
 @pytest.fixture
@@ -214,6 +255,19 @@ def test_rows_go_where_their_own_label_says(pair: tuple[Path, Path], tmp_path: P
     balance_fer2013(*pair, tmp_path / "out", Balance(per_class=2), ignore, own_labels=True)
     assert names(tmp_path / "out/train/sad") == ["row-00001.png", "row-00002.png"]
     assert names(tmp_path / "out/train/happy") == ["row-00003-copy1.png", "row-00003.png"]
+
+
+def test_a_row_that_cannot_be_read_is_skipped_when_asked(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    header, first, *rest = pair[0].read_text().splitlines()
+    pair[0].write_text("\n".join([header, "9" + first[1:], *rest]))
+    with pytest.raises(BadParts, match="row 1: emotion must be 0-6"):
+        balance_fer2013(*pair, tmp_path / "out", Balance(per_class=1), ignore)
+    said: list[str] = []
+    balance_fer2013(*pair, tmp_path / "out", Balance(per_class=1), said.append, bad="skip")
+    assert "1 problems were skipped." in said
+    assert names(tmp_path / "out/train/happy") == ["row-00003.png"]
 
 
 @pytest.mark.parametrize(

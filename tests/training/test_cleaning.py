@@ -12,6 +12,7 @@ from recognizer.training.datasets import fer2013
 from recognizer.training.datasets.cleaning import Job, Limits, clean_fer2013, clean_folder, reason
 from recognizer.training.datasets.faces import DatasetError
 from recognizer.training.datasets.inspection import Journal, Sighting, find_faces, inspect
+from recognizer.training.datasets.result import BadParts
 from tests.training.drawing import write_fer2013, write_ferplus
 from tests.training.pictures import faceless, tight_crop, write_picture
 
@@ -102,6 +103,17 @@ def test_rows_without_a_face_are_dropped(pair: tuple[Path, Path], job: Job) -> N
     assert names == ["fer0000000.png", "fer0000002.png", "fer0000004.png", "fer0000005.png"]
 
 
+def test_a_row_that_cannot_be_read_is_skipped_when_asked(pair: tuple[Path, Path], job: Job) -> None:
+    header, first, *rest = pair[0].read_text().splitlines()
+    pair[0].write_text("\n".join([header, "9" + first[1:], *rest]))
+    with pytest.raises(BadParts, match="row 1: emotion must be 0-6"):
+        clean_fer2013(*pair, job)
+    clean_fer2013(*pair, replace(job, bad="skip"))
+    names = [row["Image name"] for row in read_csv(job.output / "fer2013new.csv")]
+    assert names == ["fer0000002.png", "fer0000004.png", "fer0000005.png"]
+    assert [row["name"] for row in read_csv(job.output / "dropped.csv")] == ["row 2", "row 4"]
+
+
 def test_the_report_tells_what_was_dropped_and_why(pair: tuple[Path, Path], job: Job) -> None:
     lines: list[str] = []
     clean_fer2013(*pair, replace(job, report=lines.append))
@@ -135,12 +147,17 @@ def test_folders_keep_their_files_and_held_out_ones_are_not_judged(
     write_picture(root / "train/happy/b.png", faceless())
     write_picture(root / "test/happy/c.png", faceless())
     (root / "train/happy/d.png").write_text("no picture")
-    clean_folder(root, job)
+    (root / "test/happy/e.png").write_text("no picture")
+    clean_folder(root, replace(job, bad="skip"))
     assert names_below(job.output) == ["test/happy/c.png", "train/happy/a.png"]
     copy = job.output / "train/happy/a.png"
     assert copy.read_bytes() == (root / "train/happy/a.png").read_bytes()
     why = {row["name"]: row["reason"] for row in read_csv(job.output / "dropped.csv")}
-    assert why == {"train/happy/b.png": "no face", "train/happy/d.png": "unreadable"}
+    assert why == {
+        "test/happy/e.png": "unreadable",
+        "train/happy/b.png": "no face",
+        "train/happy/d.png": "unreadable",
+    }
 
 
 def test_stricter_limits_use_what_was_found_and_take_files_back(

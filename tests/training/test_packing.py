@@ -18,6 +18,7 @@ from recognizer.training.datasets.packing import (
     read_index,
     read_packed,
 )
+from recognizer.training.datasets.reading import read_dataset
 from recognizer.training.preparation import image_digests
 
 FIRST = "Training-00000-of-00003.tfrecord"
@@ -101,6 +102,49 @@ def test_a_random_split_keeps_equal_pictures_on_one_side(faces: Faces, tmp_path:
         learned = image_digests(read.split("Training").images)
         assert not np.isin(image_digests(read.split("PublicTest").images), learned).any()
         assert_same(replace(read, splits=thrice.splits), thrice)
+
+
+def test_a_random_split_keeps_groups_on_one_side(faces: Faces, tmp_path: Path) -> None:
+    owners = [f"owner {row % 16}" if row < 150 else "" for row in range(len(faces))]
+    # Equal pictures of owners 0 and 1, so that these two stay together.
+    images = faces.images.copy()
+    images[1] = images[0]
+    shown = replace(faces, images=images)
+    for seed in range(5):
+        pack(shown, tmp_path / f"{seed}", Packing(split="random", seed=seed), owners)
+        splits = read_packed(tmp_path / f"{seed}").splits
+        sides = {owner: set(splits[[one == owner for one in owners]]) for owner in owners}
+        assert all(len(side) == 1 for owner, side in sides.items() if owner)
+        assert sides["owner 0"] == sides["owner 1"]
+        assert 0.1 < (splits == "PublicTest").mean() <= 0.2
+
+
+def test_groups_are_kept_for_the_next_packing(faces: Faces, tmp_path: Path) -> None:
+    owners = [f"owner {row % 8}" for row in range(len(faces))]
+    pack(faces, tmp_path / "packed", Packing(), owners)
+    assert read_dataset(tmp_path / "packed").groups == tuple(owners)
+    training = read_dataset(tmp_path / "packed", extra=[tmp_path / "packed"]).groups[len(faces) :]
+    assert training == tuple(np.array(owners)[faces.splits == "Training"])
+
+
+def test_further_faces_and_what_belongs_to_them_stay_in_training(
+    faces: Faces, tmp_path: Path
+) -> None:
+    owners = ["lender" if row in (0, len(faces) - 1) else "" for row in range(len(faces))]
+    images = faces.images.copy()
+    images[1] = images[-2]
+    shown = replace(faces, images=images)
+    for seed in range(5):
+        how = Packing(split="random", seed=seed)
+        pack(shown, tmp_path / f"{seed}", how, owners, further=60)
+        splits = read_packed(tmp_path / f"{seed}").splits
+        assert set(splits[-60:]) == set(splits[:2]) == {"Training"}
+        assert (splits == "PublicTest").sum() == 20
+
+
+def test_one_group_cannot_be_split(faces: Faces, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="not all of one group"):
+        pack(faces, tmp_path / "packed", Packing(split="random"), ["aia"] * len(faces))
 
 
 def test_a_random_split_follows_its_seed(faces: Faces, tmp_path: Path) -> None:
@@ -229,6 +273,7 @@ def swap_shards(folder: Path) -> None:
         (edit(lambda index: index.update(emotions=["joy"])), "other classes"),
         (edit(lambda index: index.update(shards=[])), "does not name every shard"),
         (edit(lambda index: index["splits"].update(Training=1)), "counts other faces"),  # type: ignore[attr-defined]
+        (edit(lambda index: index.update(groups=["a"])), "other groups than faces"),
         (edit_shard(file="../../secret"), "does not name every shard"),
         (edit_shard(sha256="0"), f"{FIRST} was altered"),
         (edit_shard(faces="many"), r"wrong at shards\.0\.faces"),

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from recognizer.management.dataset.options import add_bad_option, naming_skip
 from recognizer.training.datasets.balancing import Balance, balance_fer2013, balance_folder
 from recognizer.training.datasets.faces import DatasetError
 from recognizer.training.presets import PRESETS, named_augmentation
@@ -61,6 +62,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--size", type=int, default=48, metavar="S", help="side in pixels (%(default)s)"
     )
     parser.add_argument("--seed", type=int, default=1, help="(%(default)s)")
+    add_bad_option(parser)
 
 
 def run(options: dict[str, Any], report: Callable[[str], None]) -> None:
@@ -78,13 +80,14 @@ def run(options: dict[str, Any], report: Callable[[str], None]) -> None:
         seed=options["seed"],
     )
     source, output, ferplus = options["source"], options["output"], options["ferplus"]
+    own, bad = options["labels"] == "fer2013", options["bad"]
+    if not source.is_dir() and not ferplus:
+        raise DatasetError(f"{source} is no folder, and a file needs its votes: add --ferplus.")
     try:
-        if source.is_dir():
-            balance_folder(source, output, how, report)
-        elif ferplus:
-            own = options["labels"] == "fer2013"
-            balance_fer2013(source, ferplus, output, how, report, own)
-        else:
-            raise DatasetError(f"{source} is no folder, and a file needs its votes: add --ferplus.")
+        with naming_skip():
+            if source.is_dir():
+                balance_folder(source, output, how, report, bad)
+            else:
+                balance_fer2013(source, ferplus, output, how, report, own, bad)
     except OSError as error:
         raise DatasetError(f"{error.filename or source}: {error.strerror or error}.") from error

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from recognizer.management.dataset.options import add_bad_option, naming_skip
 from recognizer.training.datasets.cleaning import Job, Limits, clean_fer2013, clean_folder
 from recognizer.training.datasets.faces import DatasetError
 
@@ -66,20 +67,29 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="N",
         help="processes that look for faces (%(default)s)",
     )
+    add_bad_option(parser)
 
 
 def run(options: dict[str, Any], report: Callable[[str], None]) -> None:
     limits = Limits(
         options["score"], options["smallest"], options["most_faces"], options["off_centre"]
     )
-    job = Job(options["output"], limits, options["all_splits"], options["workers"], report)
+    job = Job(
+        options["output"],
+        limits,
+        options["all_splits"],
+        options["workers"],
+        report,
+        options["bad"],
+    )
     source, ferplus = options["source"], options["ferplus"]
+    if not source.is_dir() and not ferplus:
+        raise DatasetError(f"{source} is no folder, and a file needs its votes: add --ferplus.")
     try:
-        if source.is_dir():
-            clean_folder(source, job)
-        elif ferplus:
-            clean_fer2013(source, ferplus, job)
-        else:
-            raise DatasetError(f"{source} is no folder, and a file needs its votes: add --ferplus.")
+        with naming_skip():
+            if source.is_dir():
+                clean_folder(source, job)
+            else:
+                clean_fer2013(source, ferplus, job)
     except OSError as error:
         raise DatasetError(f"{error.filename or source}: {error.strerror or error}.") from error

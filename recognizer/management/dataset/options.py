@@ -1,13 +1,14 @@
 """The options that every command takes that reads a data set."""
 
 from argparse import ArgumentParser
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from recognizer.training.datasets.faces import DatasetError
 from recognizer.training.datasets.reading import LAYOUTS, Reading, read_dataset
-from recognizer.training.datasets.result import BadParts
+from recognizer.training.datasets.result import BadParts, tell_skipped
 
 
 def add_source_options(parser: ArgumentParser) -> None:
@@ -30,6 +31,11 @@ def add_source_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--size", type=int, default=48, metavar="N", help="side of the images (%(default)s pixels)"
     )
+    add_bad_option(parser)
+
+
+def add_bad_option(parser: ArgumentParser) -> None:
+    """Add --bad."""
     parser.add_argument(
         "--bad",
         choices=["stop", "skip"],
@@ -38,13 +44,22 @@ def add_source_options(parser: ArgumentParser) -> None:
     )
 
 
+@contextmanager
+def naming_skip() -> Iterator[None]:
+    """Add to a refusal of bad parts how to go on without them."""
+    try:
+        yield
+    except BadParts as error:
+        raise DatasetError(f"{error}\nMend this, or leave it out with --bad skip.") from error
+
+
 def read_source(options: dict[str, Any], report: Callable[[str], None]) -> Reading:
     """Read what the options name, and report what was decided and skipped.
 
     Raises:
         DatasetError: the data set cannot be read.
     """
-    try:
+    with naming_skip():
         reading = read_dataset(
             options["source"],
             ferplus=options["ferplus"],
@@ -52,12 +67,7 @@ def read_source(options: dict[str, Any], report: Callable[[str], None]) -> Readi
             size=options["size"],
             bad=options["bad"],
         )
-    except BadParts as error:
-        raise DatasetError(f"{error}\nMend this, or leave it out with --bad skip.") from error
     for note in reading.notes:
         report(note)
-    for problem in reading.problems:
-        report(f"Skipped {problem}")
-    if reading.problems:
-        report(f"{len(reading.problems)} problems were skipped.")
+    tell_skipped(reading.problems, report)
     return reading

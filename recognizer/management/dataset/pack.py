@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from recognizer.management.dataset.options import add_source_options, read_source
-from recognizer.training.datasets.packing import Packing, SplitRule, pack, require_free
+from recognizer.training.datasets.outputs import require_free
+from recognizer.training.datasets.packing import Packing, SplitRule, pack
 
 HELP = "Write a data set as resized, sharded TFRecords that are read back much faster."
 
@@ -24,8 +25,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--split",
         choices=get_args(SplitRule),
         default=default.split,
-        help="the source's own, or 0.8 Training and 0.2 PublicTest at random with equal pictures "
-        "on the same side (%(default)s)",
+        help="the source's own, or 0.8 Training and 0.2 PublicTest at random, with equal pictures "
+        "and those of one character or owner on the same side, --extra in Training (%(default)s)",
     )
     parser.add_argument(
         "--seed", type=int, default=default.seed, help="of everything random (%(default)s)"
@@ -34,15 +35,17 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: dict[str, Any], report: Callable[[str], None]) -> None:
     output = options["output"]
+    sources = (options["source"], options["ferplus"], *options["extra"])
     how = Packing(
         size=options["size"],
         shards=options["shards"],
         split=options["split"],
         seed=options["seed"],
-        sources=tuple(path.name for path in (options["source"], options["ferplus"]) if path),
+        sources=tuple(path.name for path in sources if path),
     )
     require_free(output)  # Before a long read, not after it.
-    index = pack(read_source(options, report).faces, output, how)
+    reading = read_source(options, report)
+    index = pack(reading.faces, output, how, reading.groups, reading.further)
     splits = ", ".join(f"{split} {count:,}" for split, count in index.splits.items())
     megabytes = sum(shard.bytes for shard in index.shards) / 1e6
     report(

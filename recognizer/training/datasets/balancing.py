@@ -19,10 +19,13 @@ from numpy.typing import NDArray
 
 from recognizer.training.augmentation import Augmentation, augment
 from recognizer.training.datasets import fer2013
-from recognizer.training.datasets.class_folders import file_digest, read_picture, walk
+from recognizer.training.datasets.class_folders import file_digest, walk
 from recognizer.training.datasets.faces import FER2013_LABELS, DatasetError, Faces, majority
 from recognizer.training.datasets.inspection import SIDE, Source
+from recognizer.training.datasets.outputs import require_free, whole_folder
+from recognizer.training.datasets.pictures import read_image
 from recognizer.training.datasets.progress import bar
+from recognizer.training.datasets.result import Bad, tell_skipped
 from recognizer.training.framing import bordered
 from recognizer.training.preparation import image_digests
 from recognizer.vision.detection import MTCNN, Detector
@@ -102,16 +105,22 @@ class Filled:
     skipped: int
 
 
-def balance_folder(root: Path, output: Path, how: Balance, report: Callable[[str], None]) -> None:
+def balance_folder(
+    root: Path, output: Path, how: Balance, report: Callable[[str], None], bad: Bad = "stop"
+) -> None:
     """Balance `train/<class>/*` and copy the other splits as they are, or balance `<class>/*`.
 
+    Folders keep their names; two folders of one class become the first of them.
+
     Raises:
+        BadParts: there are problems and `bad` is "stop".
         DatasetError: there are no pictures, the output is in use, or a class has no face left.
     """
-    pictures = walk(root)
     if output.resolve().is_relative_to(root.resolve()):
         raise DatasetError(f"{output} lies in {root}; give a folder outside of it.")
-    _claim(output)
+    require_free(output)
+    pictures = [one for one in walk(root, bad, report) if not one.broken]
+    folders: dict[int, Path] = {}
     classes: dict[Path, list[Original]] = {}
     held_out = [one for one in pictures if not one.training]
     known = {file_digest(one.path) for one in held_out}
@@ -122,14 +131,15 @@ def balance_folder(root: Path, output: Path, how: Balance, report: Callable[[str
         if known and file_digest(one.path) in known:
             leaking += 1
             continue
-        folder = output / one.split / one.label
+        folder = folders.setdefault(one.column, Path(one.split, one.label))
         classes.setdefault(folder, []).append(Original(one.name, one.path.stem, one.path))
     _require_training(classes, root)
-    for one in held_out:
-        copy = output / one.name
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(one.path, copy)
-    _fill_all(classes, output, how, report)
+    with whole_folder(output) as whole:
+        for one in held_out:
+            copy = whole / one.name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(one.path, copy)
+        _fill_all(classes, whole, how, report)
     if held_out:
         report(
             f"{len(held_out)} held-out files were copied as they are; {leaking} files to learn "
@@ -144,6 +154,7 @@ def balance_fer2013(
     how: Balance,
     report: Callable[[str], None],
     own_labels: bool = False,
+    bad: Bad = "stop",
 ) -> None:
     """Balance the Training rows into `train/<class>/`, and write the others untouched.
 
@@ -152,10 +163,12 @@ def balance_fer2013(
     where there is a PrivateTest, which then is `test/`.
 
     Raises:
+        BadParts: there are rows that cannot be read and `bad` is "stop".
         DatasetError: the files cannot be read, the output is in use, or a class has no face left.
     """
-    _claim(output)
-    faces = fer2013.read(pixels, ferplus)
+    require_free(output)
+    faces, numbers, problems = fer2013.read_rows(pixels, ferplus, bad)
+    tell_skipped(problems, report)
     # A varied copy of a held-out picture could not be told from others any more.
     digests, training = image_digests(faces.images), faces.splits == "Training"
     leaking = training & np.isin(digests, digests[~training])
@@ -165,27 +178,31 @@ def balance_fer2013(
         labels, names = majority(faces.votes), EMOTIONS
     folders = _split_folders(faces)
     classes: dict[Path, list[Original]] = {}
-    left_out = held_out = 0
+    held_out: dict[Path, NDArray[np.uint8]] = {}
+    left_out = 0
     for row, (label, split) in enumerate(zip(labels.tolist(), faces.splits.tolist(), strict=True)):
         if leaking[row]:
             continue
         if not 0 <= label < len(names):
             left_out += 1
             continue
-        folder = output / folders[split] / names[label]
-        stem = f"row-{row + 1:05}"
+        folder = Path(folders[split], names[label])
+        stem = f"row-{numbers[row]:05}"
         if split == "Training":
-            one = Original(f"row {row + 1}", stem, faces.images[row])
+            one = Original(f"row {numbers[row]}", stem, faces.images[row])
             classes.setdefault(folder, []).append(one)
         else:
-            held_out += 1
-            folder.mkdir(parents=True, exist_ok=True)
-            _write(folder / f"{stem}.png", faces.images[row])
+            held_out[folder / f"{stem}.png"] = faces.images[row]
     _require_training(classes, pixels)
-    _fill_all(classes, output, how, report)
+    with whole_folder(output) as whole:
+        for name, image in held_out.items():
+            (whole / name).parent.mkdir(parents=True, exist_ok=True)
+            _write(whole / name, image)
+        _fill_all(classes, whole, how, report)
     report(
-        f"{held_out} held-out rows were written as they are. Left out: {left_out} rows without an "
-        f"emotion, {int(leaking.sum())} Training rows that are identical to a held-out one."
+        f"{len(held_out)} held-out rows were written as they are. Left out: {left_out} rows "
+        f"without an emotion, {int(leaking.sum())} Training rows that are identical to a held-out "
+        "one."
     )
 
 
@@ -193,12 +210,6 @@ def _split_folders(faces: Faces) -> dict[str, str]:
     private = bool((faces.splits == "PrivateTest").any())
     public = "validation" if private else "test"
     return {"Training": "train", "PublicTest": public, "PrivateTest": "test"}
-
-
-def _claim(output: Path) -> None:
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise DatasetError(f"{output} is in use; give an empty folder, or one that is not there.")
-    output.mkdir(parents=True, exist_ok=True)
 
 
 def _require_training(classes: dict[Path, list[Original]], source: Path) -> None:
@@ -215,7 +226,7 @@ def _fill_all(
     filled = {}
     for number, (folder, originals) in enumerate(sorted(classes.items())):
         rng = np.random.default_rng([how.seed, number])
-        filled[folder.name] = _fill(folder, originals, how, rng, report)
+        filled[folder.name] = _fill(output / folder, originals, how, rng, report)
     settings = asdict(how)
     summary = {"settings": settings, "classes": {name: asdict(f) for name, f in filled.items()}}
     (output / "balance.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
@@ -277,7 +288,7 @@ def _choose(
 
 def _face(source: Source, how: Balance) -> NDArray[np.uint8] | str:
     """The grey (size, size) face of a picture, or a sentence that says why there is none."""
-    image = read_picture(source) if isinstance(source, Path) else source
+    image = read_image(source) if isinstance(source, Path) else source
     if isinstance(image, str):
         return image
     if not how.detect:

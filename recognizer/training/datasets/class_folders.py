@@ -1,20 +1,29 @@
 """Pictures in folders that name their classes, as they lie: before anything is made of them."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from recognizer.training.datasets.classes import CLASSES
 from recognizer.training.datasets.faces import DatasetError
-from recognizer.vision.images import Undecodable, decode
+from recognizer.training.datasets.folders import FERG, SPLIT_FOLDERS
+from recognizer.training.datasets.packing import is_packed
+from recognizer.training.datasets.pictures import Plan, read_image
+from recognizer.training.datasets.progress import bar
+from recognizer.training.datasets.reading import PACKED, plan_images
+from recognizer.training.datasets.result import Bad, Problem, settle, tell_skipped
+from recognizer.training.datasets.votes import REVIEWED
 
-_TRAINING: Final = ("train", "training")
-_HELD_OUT: Final = ("validation", "valid", "val", "test", "testing", "publictest", "privatetest")
-# What file managers and archivers leave behind.
-_LITTER: Final = ("thumbs.db", "desktop.ini", "__macosx")
+_INSTEAD: Final = {
+    FERG: "Copy its folders to train/<class>/ and test/<class>/, each character to one of them.",
+    REVIEWED: "Its votes name no one class. To settle on one for each image, copy them to "
+    "train/<class>/ and test/<class>/, each group to one of them.",
+    PACKED: "Give the data set that it was packed from.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,49 +32,47 @@ class Picture:
 
     Attributes:
         path: the file.
-        name: its path below the data set's folder, with forward slashes.
-        split: the split folder's name, "" where there is none: then all is for training.
-        label: the class folder's name.
+        name: where a copy of it belongs below a folder, with forward slashes.
+        split: the split folder's name, "" where there is none.
+        label: the class folder's name; in our words where that is a digit.
+        column: the class, a column of `Faces.votes`.
+        training: whether it is to be learned from.
+        broken: a sentence that says why it cannot be read, "" if it can.
     """
 
     path: Path
     name: str
     split: str
     label: str
+    column: int
+    training: bool
+    broken: str
 
-    @property
-    def training(self) -> bool:
-        return not self.split or self.split.casefold() in _TRAINING
 
+def walk(root: Path, bad: Bad, report: Callable[[str], None]) -> list[Picture]:
+    """Every file of the data set, in the order of its name; all are read to see if they can be.
 
-def walk(root: Path) -> list[Picture]:
-    """Every file of the data set, in the order of its name.
+    Args:
+        root: the folder, or one that holds nothing but it.
+        bad: "stop" refuses a data set with problems; "skip" leaves out unknown and empty
+            classes, broken files being for the caller to leave out.
+        report: called with what was decided and what is left out.
 
     Raises:
-        DatasetError: there is no such folder, or no file in a class folder.
+        BadParts: there are problems, and `bad` is "stop".
+        DatasetError: this is no data set in class folders, or no file in it can be read.
     """
-    if not root.is_dir():
-        raise DatasetError(f"{root}: there is no such folder.")
-    splits = {*_TRAINING, *_HELD_OUT}
-    split_layout = any(
-        entry.name.casefold() in splits and entry.is_dir() for entry in root.iterdir()
-    )
-    depth = 3 if split_layout else 2
-    pictures = []
-    for path in sorted(root.rglob("*")):
-        parts = path.relative_to(root).parts
-        hidden = any(part.startswith(".") or part.casefold() in _LITTER for part in parts)
-        if hidden or len(parts) < depth or path.is_dir():
-            continue
-        if split_layout and parts[0].casefold() not in splits:
-            continue
-        split, label = parts[:2] if split_layout else ("", parts[0])
-        pictures.append(Picture(path, "/".join(parts), split, label))
-    if not pictures:
-        raise DatasetError(
-            f"{root} holds no pictures in class folders: expected <class>/* or train/<class>/* "
-            "and test/<class>/*."
-        )
+    plan = _plan(root)
+    settle(plan.problems, bad, str(plan.root))
+    rows = bar(range(len(plan.files)), f"checking {plan.root.name}", "images")
+    pictures = [_picture(plan, row) for row in rows]
+    broken = [Problem(str(one.path), one.broken) for one in pictures if one.broken]
+    settle(broken, bad, str(plan.root))
+    if len(broken) == len(pictures):
+        raise DatasetError(f"{plan.root} ({plan.layout}) holds no image that can be read.")
+    for note in plan.notes:
+        report(note)
+    tell_skipped([*plan.problems, *broken], report)
     return pictures
 
 
@@ -75,16 +82,40 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_picture(path: Path) -> NDArray[np.uint8] | str:
-    """RGB pixels (H, W, 3), 0-255, or a sentence that says why there are none."""
-    # Opening a pipe or a device could wait for ever.
-    if not path.is_file():
-        return "This is not a regular file."
-    try:
-        with path.open("rb") as file:
-            decoded = decode(file)
-    except OSError as error:
-        return f"The file cannot be read: {error.strerror}."
-    except MemoryError:
-        return "The image does not fit into memory."
-    return decoded.message if isinstance(decoded, Undecodable) else decoded.image
+def _plan(root: Path) -> Plan:
+    if is_packed(root):
+        raise _refusal(root, PACKED)
+    plan = plan_images(root)
+    if plan is None:
+        raise DatasetError(
+            f"{root} holds no pictures in class folders: expected <class>/* or train/<class>/* "
+            f"and test/<class>/*, a class being {', '.join(CLASSES)} or a synonym."
+        )
+    if plan.layout in _INSTEAD:
+        raise _refusal(root, plan.layout)
+    return plan
+
+
+def _refusal(root: Path, layout: str) -> DatasetError:
+    return DatasetError(
+        f"{root} is in the layout {layout!r}; expected class folders. {_INSTEAD[layout]}"
+    )
+
+
+def _picture(plan: Plan, row: int) -> Picture:
+    path, column = plan.files[row], int(np.argmax(plan.votes[row]))
+    parts = list(path.relative_to(plan.root).parts)
+    place = 1 if plan.layout == SPLIT_FOLDERS else 0
+    # Digits mean emotions only where there are all seven, and one may lose its last picture.
+    if parts[place].isdigit():
+        parts[place] = CLASSES[column]
+    image = read_image(path)
+    return Picture(
+        path=path,
+        name="/".join(parts),
+        split=parts[0] if place else "",
+        label=parts[place],
+        column=column,
+        training=plan.splits[row] == "Training",
+        broken=image if isinstance(image, str) else "",
+    )

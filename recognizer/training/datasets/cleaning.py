@@ -29,6 +29,8 @@ from recognizer.training.datasets.inspection import (
     find_faces,
     inspect,
 )
+from recognizer.training.datasets.outputs import require_free
+from recognizer.training.datasets.result import Bad, tell_skipped
 from recognizer.vision.emotions import EMOTIONS
 
 KINDS: Final = (*EMOTIONS, "unknown", "not a face", "no majority")
@@ -123,6 +125,7 @@ class Job:
         all_splits: judge the held-out splits too.
         workers: processes that look.
         report: called with every line of the summary.
+        bad: "stop" refuses a data set with problems, "skip" leaves out what is concerned.
     """
 
     output: Path
@@ -130,26 +133,29 @@ class Job:
     all_splits: bool
     workers: int
     report: Callable[[str], None]
+    bad: Bad = "stop"
 
 
 def clean_fer2013(pixels: Path, ferplus: Path, job: Job) -> None:
     """Write the rows that stay as a pair of files that `fer2013.read` reads.
 
     Raises:
+        BadParts: there are rows that cannot be read and they are not to be skipped.
         DatasetError: the files cannot be read, or the output tells of another cleaning.
     """
     # Reading takes a while, so what cannot work is said before.
     _claim(job.output)
-    faces = fer2013.read(pixels, ferplus)
+    faces, numbers, problems = fer2013.read_rows(pixels, ferplus, job.bad)
+    tell_skipped(problems, job.report)
     kinds = [KINDS[kind] for kind in majority(faces.votes)]
     judged = (job.all_splits | (faces.splits == "Training")).tolist()
     entries = [
-        Entry(f"row {row + 1}", kinds[row], str(faces.splits[row]), judged[row], image)
+        Entry(f"row {numbers[row]}", kinds[row], str(faces.splits[row]), judged[row], image)
         for row, image in enumerate(faces.images)
     ]
     dropped = _judge(entries, hashlib.sha256(faces.images.tobytes()).hexdigest(), job)
     rows = np.array([entry.name not in dropped for entry in entries])
-    fer2013_files.write(faces.where(rows), np.flatnonzero(rows).tolist(), job.output)
+    fer2013_files.write(faces.where(rows), (numbers[rows] - 1).tolist(), job.output)
     job.report(f"{rows.sum()} rows are in {job.output}.")
 
 
@@ -157,17 +163,25 @@ def clean_folder(root: Path, job: Job) -> None:
     """Copy the files that stay; those of an earlier cleaning that don't are removed.
 
     Raises:
+        BadParts: there are problems and they are not to be skipped.
         DatasetError: there are no pictures, or the output tells of another cleaning.
     """
-    pictures = walk(root)
     source, target = root.resolve(), job.output.resolve()
     if target.is_relative_to(source) or source.is_relative_to(target):
         raise DatasetError(
             f"{job.output} and {root} lie one in the other; give an --output of its own."
         )
     _claim(job.output)
+    pictures = walk(root, job.bad, job.report)
     entries = [
-        Entry(one.name, one.label, one.split, job.all_splits or one.training, one.path)
+        Entry(
+            name=one.name,
+            label=one.label,
+            split=one.split,
+            # A broken picture is of no use anywhere.
+            judged=job.all_splits or one.training or bool(one.broken),
+            source=one.path,
+        )
         for one in pictures
     ]
     listing = "".join(f"{one.name}\0{one.path.lstat().st_size}\n" for one in pictures)
@@ -184,10 +198,8 @@ def clean_folder(root: Path, job: Job) -> None:
 
 def _claim(output: Path) -> None:
     """Refuse a folder that holds anything but an earlier cleaning: files in it are replaced."""
-    if not output.exists() or (output / FINDINGS).exists():
-        return
-    if not output.is_dir() or any(output.iterdir()):
-        raise DatasetError(f"{output} is in use; give an empty folder, or one that is not there.")
+    if not (output / FINDINGS).exists():
+        require_free(output)
 
 
 def _judge(entries: Sequence[Entry], digest: str, job: Job) -> dict[str, str]:

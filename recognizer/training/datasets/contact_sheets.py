@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.training.datasets.class_folders import read_picture
 from recognizer.training.datasets.inspection import Source
+from recognizer.training.datasets.pictures import read_image
 from recognizer.vision.images import encode_jpeg
 
 _TILE: Final = 96
@@ -62,7 +62,7 @@ def _evenly(count: int) -> list[int]:
 
 def _thumbnail(source: Source) -> NDArray[np.uint8]:
     """(96, 96, 3), the whole picture in the middle."""
-    image = read_picture(source) if isinstance(source, Path) else source
+    image = read_image(source) if isinstance(source, Path) else source
     canvas = np.full((_TILE, _TILE, 3), 255, np.uint8)
     if isinstance(image, str):
         return canvas

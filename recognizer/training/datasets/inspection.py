@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.training.datasets.class_folders import read_picture
 from recognizer.training.datasets.faces import DatasetError
+from recognizer.training.datasets.pictures import read_image
 from recognizer.training.datasets.progress import bar
 from recognizer.training.framing import bordered
 from recognizer.vision.detection import MTCNN
@@ -199,6 +199,6 @@ def _look_at(
 ) -> list[Finding]:
     findings: list[Finding] = []
     for source in sources:
-        image = read_picture(source) if isinstance(source, Path) else source
+        image = read_image(source) if isinstance(source, Path) else source
         findings.append(image if isinstance(image, str) else look(image))
     return findings

@@ -6,9 +6,8 @@ them, and an index.json that says what they hold. It appears whole or not at all
 
 import hashlib
 import json
-import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +20,8 @@ from tqdm import tqdm
 
 from recognizer.training.datasets import tfrecord
 from recognizer.training.datasets.faces import FER2013_LABELS, SPLITS, DatasetError, Faces
+from recognizer.training.datasets.outputs import whole_folder
+from recognizer.training.datasets.splitting import random_split
 from recognizer.training.preparation import image_digests
 from recognizer.vision.emotions import EMOTIONS
 from recognizer.vision.preprocessing import Preprocessing, crop_face
@@ -30,8 +31,6 @@ FORMAT: Final = "webemotion-faces"
 VERSION: Final = 1
 SIZES: Final = (8, 1024)  # pixels
 MOST_SHARDS: Final = 99_999  # five digits
-# Of a random split: the share of PublicTest, which is for measuring.
-HELD_OUT: Final = 0.2
 
 SplitRule = Literal["official", "random"]
 
@@ -44,7 +43,7 @@ class Packing:
         size: side of the pictures in pixels; they are resized as serving resizes a crop.
         shards: files for each split; fewer, if the split has fewer faces.
         split: "official" keeps the source's splits; "random" makes a Training split of 0.8 and a
-            PublicTest split of 0.2, with equal pictures on the same side.
+            PublicTest split of 0.2, with equal pictures and groups on the same side.
         seed: of the random split, and of the order of the faces on disk.
         sources: names of the files that the faces come from, for the index.
 
@@ -81,7 +80,11 @@ class Shard(BaseModel):
 
 
 class Index(BaseModel):
-    """index.json: what a packed data set holds, and how it came to be."""
+    """index.json: what a packed data set holds, and how it came to be.
+
+    `groups` follows the faces in the order of their source, as in `Reading`; it is empty where
+    there are none.
+    """
 
     model_config = ConfigDict(frozen=True, strict=True)
 
@@ -95,6 +98,7 @@ class Index(BaseModel):
     fer2013_labels: list[str] = list(FER2013_LABELS)
     splits: dict[str, int]
     shards: list[Shard]
+    groups: list[str] = []
 
     def __len__(self) -> int:
         return sum(shard.faces for shard in self.shards)
@@ -110,21 +114,17 @@ def is_packed(folder: Path) -> bool:
         return False
 
 
-def require_free(output: Path) -> None:
-    """DatasetError when there is something at `output` that packing would overwrite."""
-    try:
-        taken = output.exists() and (not output.is_dir() or any(output.iterdir()))
-    except OSError as error:
-        raise DatasetError(f"{output} cannot be used: {error.strerror}.") from error
-    if taken:
-        raise DatasetError(f"{output} exists already; remove it or choose another folder.")
-
-
-def pack(faces: Faces, output: Path, how: Packing) -> Index:
+def pack(
+    faces: Faces, output: Path, how: Packing, groups: Sequence[str] = (), further: int = 0
+) -> Index:
     """Write the faces to the folder `output`; the same faces and settings give the same bytes.
 
-    They are written to a hidden folder beside it, which then takes its name: one that was killed
-    is cleared away by the next.
+    Args:
+        faces: all of them.
+        output: an empty folder, or one that is not there.
+        how: see there.
+        groups: as in `Reading`, or none; they are kept.
+        further: how many of the last faces stay in Training, whatever the split.
 
     Raises:
         DatasetError: there are no faces or too few to split, or `output` is taken or cannot be
@@ -132,44 +132,27 @@ def pack(faces: Faces, output: Path, how: Packing) -> Index:
     """
     if not len(faces):
         raise DatasetError("There are no faces to pack.")
-    require_free(output)
+    groups = groups or [""] * len(faces)
     if how.split == "random":
-        faces = replace(faces, splits=_random_split(faces, how))
-    output = output.absolute()
-    partial = output.with_name(f".{output.name}.partial")
+        pictures = _equal_pictures(faces, how.size)
+        faces = replace(faces, splits=random_split(pictures, groups, further, how.seed))
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        index = _write(faces, partial, how)
-        partial.rename(output)
+        with whole_folder(output) as folder:
+            return _write(faces, folder, how, groups)
     except OSError as error:
         raise DatasetError(f"{output} cannot be written: {error.strerror}.") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return index
 
 
-def _random_split(faces: Faces, how: Packing) -> NDArray[np.str_]:
-    """(N,) Training or PublicTest; pictures that are equal once resized stay together."""
+def _equal_pictures(faces: Faces, size: int) -> NDArray[np.int64]:
+    """(N,) numbers, the same for pictures that are equal once resized."""
     at_once = 1024
     digests = np.concatenate(
         [
-            image_digests(_resized(faces.images[start : start + at_once], how.size))
+            image_digests(_resized(faces.images[start : start + at_once], size))
             for start in range(0, len(faces), at_once)
         ]
     )
-    _, group, sizes = np.unique(digests, return_inverse=True, return_counts=True)
-    if len(sizes) < 2:
-        raise DatasetError("A random split needs at least two different pictures.")
-    room = max(1, round(HELD_OUT * len(faces)))
-    held_out = []
-    for one in np.random.default_rng(how.seed).permutation(len(sizes)):
-        if sizes[one] <= room:
-            held_out.append(one)
-            room -= sizes[one]
-    # Where every picture is there so often that it is more than a fifth of all.
-    held_out = held_out or [int(sizes.argmin())]
-    return np.where(np.isin(group, held_out), "PublicTest", "Training")
+    return np.unique(digests, return_inverse=True)[1]
 
 
 def _resized(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -185,7 +168,7 @@ def _resized(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     )
 
 
-def _write(faces: Faces, folder: Path, how: Packing) -> Index:
+def _write(faces: Faces, folder: Path, how: Packing, groups: Sequence[str]) -> Index:
     shards = []
     with tqdm(total=len(faces), desc="Packing", unit=" faces", leave=False, disable=None) as bar:
         for split, file, rows in _shares(faces, how):
@@ -209,6 +192,7 @@ def _write(faces: Faces, folder: Path, how: Packing) -> Index:
         sources=list(how.sources),
         splits=_faces_per_split(shards),
         shards=shards,
+        groups=list(groups) if any(groups) else [],
     )
     text = json.dumps(index.model_dump(), indent=2, ensure_ascii=False)
     (folder / INDEX).write_text(text + "\n", encoding="utf-8")
@@ -275,6 +259,16 @@ def read_packed(folder: Path) -> Faces:
     return faces
 
 
+def read_groups(folder: Path) -> list[str]:
+    """The groups of the faces that `read_packed` gives, as in `Reading`.
+
+    Raises:
+        DatasetError: as `read_index`.
+    """
+    index = read_index(folder)
+    return index.groups or [""] * len(index)
+
+
 def read_index(folder: Path) -> Index:
     """What a packed data set holds, without reading its faces.
 
@@ -316,6 +310,8 @@ def _check(index: Index, folder: Path) -> None:
         raise _damaged(path, "does not name every shard once and in order")
     if index.splits != _faces_per_split(index.shards):
         raise _damaged(path, "counts other faces in its splits than in its shards")
+    if index.groups and len(index.groups) != len(index):
+        raise _damaged(path, "has other groups than faces")
     if not SIZES[0] <= index.size <= SIZES[1]:
         raise _damaged(path, f"gives pictures of {index.size} pixels")
     record = tfrecord.record_type(index.size).itemsize

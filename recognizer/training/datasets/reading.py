@@ -12,17 +12,19 @@ from numpy.typing import NDArray
 from recognizer.training.datasets import fer2013
 from recognizer.training.datasets.faces import DatasetError, Faces
 from recognizer.training.datasets.folders import CLASS_FOLDERS, FERG, SPLIT_FOLDERS, plan_folders
-from recognizer.training.datasets.packing import is_packed, read_packed
-from recognizer.training.datasets.pictures import carry_out, grey_square, subfolders
+from recognizer.training.datasets.packing import is_packed, read_groups, read_packed
+from recognizer.training.datasets.pictures import Plan, carry_out, grey_square, subfolders
 from recognizer.training.datasets.result import Bad, Problem, Reading, joined
 from recognizer.training.datasets.votes import REVIEWED, plan_votes
 
-__all__ = ["LAYOUTS", "Problem", "Reading", "read_dataset", "training_and_held_out"]
+__all__ = ["LAYOUTS", "Problem", "Reading", "plan_images", "read_dataset", "training_and_held_out"]
 
 FER2013: Final = (
     "FER-2013: a file with the columns emotion, pixels, Usage (.csv, .gz, .bz2, .xz, .zip)"
 )
 PACKED: Final = "packed: a folder that `manage.py dataset pack` has written"
+UNVOTED: Final = (FER2013, SPLIT_FOLDERS, CLASS_FOLDERS, FERG)
+"""Layouts in which a picture has one label of its own; FER+ brings the votes for FER2013."""
 LAYOUTS: Final = (FER2013, SPLIT_FOLDERS, CLASS_FOLDERS, FERG, REVIEWED, PACKED)
 SIZES: Final = (8, 512)
 
@@ -60,6 +62,26 @@ def read_dataset(
     return joined(readings)
 
 
+def plan_images(folder: Path, hold_out: bool = True) -> Plan | None:
+    """What is in a folder of images, or in the one folder that it holds; None if it is in no
+    layout.
+
+    Args:
+        folder: the folder.
+        hold_out: as in `plan_folders`.
+
+    Raises:
+        DatasetError: a folder or votes.csv cannot be read.
+    """
+    while True:
+        plan = plan_votes(folder, hold_out) or plan_folders(folder, hold_out)
+        # Archives often hold one folder that holds all.
+        inside = subfolders(folder)
+        if plan is not None or len(inside) != 1:
+            return plan
+        folder = inside[0]
+
+
 def training_and_held_out(reading: Reading) -> tuple[Faces, Faces]:
     """The Training rows and the held-out rows (PublicTest).
 
@@ -90,21 +112,18 @@ def _read(
             f"{source} is a folder."
         )
     if is_packed(source):
-        return _whole(read_packed(source), source, PACKED, size, hold_out)
-    folder: Path | None = source
-    while folder is not None:
-        plan = plan_votes(folder, hold_out) or plan_folders(folder, hold_out)
-        if plan is not None:
-            return carry_out(plan, size, bad)
-        # Archives often hold one folder that holds all.
-        inside = subfolders(folder)
-        folder = inside[0] if len(inside) == 1 else None
-    raise DatasetError(_unknown(source))
+        return _read_packed(source, size, hold_out)
+    plan = plan_images(source, hold_out)
+    if plan is None:
+        raise DatasetError(_unknown(source))
+    return carry_out(plan, size, bad)
 
 
 def _unknown(source: Path) -> str:
     files = [
-        file.name for file in sorted(source.iterdir()) if re.search(r"\.csv(\.\w+)?$", file.name)
+        file.name
+        for file in sorted(source.iterdir())
+        if re.search(r"\.csv(\.\w+)?$", file.name, re.IGNORECASE)
     ]
     hint = f" To read one of its files, name it: {source / files[0]}." if files else ""
     layouts = "".join(f"\n  {layout}" for layout in LAYOUTS)
@@ -115,11 +134,22 @@ def _read_fer2013(
     source: Path, ferplus: Path | None, size: int, bad: Bad, hold_out: bool
 ) -> Reading:
     faces, numbers, problems = fer2013.read_rows(source, ferplus, bad)
-    reading = _whole(faces, source, FER2013, size, hold_out, numbers)
+    groups = ("",) * len(faces)
+    reading = _whole(faces, source, FER2013, size, hold_out, numbers, groups)
     if ferplus is None:
         note = f"{source.name} without FER+: its own labels count as ten votes each."
         reading = replace(reading, notes=(note, *reading.notes))
     return replace(reading, problems=tuple(problems))
+
+
+def _read_packed(source: Path, size: int, hold_out: bool) -> Reading:
+    faces = read_packed(source)
+    numbers, side = np.arange(1, len(faces) + 1), faces.images.shape[1]
+    reading = _whole(faces, source, PACKED, size, hold_out, numbers, read_groups(source))
+    if size < side:
+        note = f"{source}: its images of {side}x{side} pixels were shrunk to {size}x{size}; "
+        reading = replace(reading, notes=(*reading.notes, f"{note}--size {side} keeps them."))
+    return reading
 
 
 def _whole(
@@ -128,17 +158,17 @@ def _whole(
     layout: str,
     size: int,
     hold_out: bool,
-    numbers: NDArray[np.int64] | None = None,
+    numbers: NDArray[np.int64],
+    groups: Sequence[str],
 ) -> Reading:
     """A reading of faces that come with their splits, `numbers` being their rows in the file."""
-    if numbers is None:
-        numbers = np.arange(1, len(faces) + 1)
     notes: tuple[str, ...] = ()
     if not hold_out:
         training = faces.splits == "Training"
         if not training.all():
             notes = (f"The held-out rows of {source} were left out.",)
             faces, numbers = faces.where(training), numbers[training]
+            groups = [group for group, kept in zip(groups, training, strict=True) if kept]
     if not len(faces):
         raise DatasetError(f"{source} holds no row that can be used.")
     sizes = np.full((len(faces), 2), faces.images.shape[1], np.int64)
@@ -148,4 +178,4 @@ def _whole(
             resized[row] = grey_square(image, size)
         faces = replace(faces, images=resized)
     origins = tuple(f"{source.name}, row {number}" for number in numbers)
-    return Reading(faces, layout, sizes, origins, ("",) * len(faces), (), notes)
+    return Reading(faces, layout, sizes, origins, tuple(groups), (), notes)

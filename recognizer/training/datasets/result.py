@@ -1,6 +1,6 @@
 """What reading a data set gives: its faces, and what was wrong with it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -44,6 +44,7 @@ class Reading:
         origins: where each row comes from: a path below the source, or a file and its row.
         groups: what must not be torn apart by a split (a photo's owner, a character); "" where
             nothing is known.
+        further: how many of the last rows were added to Training from other data sets.
     """
 
     faces: Faces
@@ -53,6 +54,7 @@ class Reading:
     groups: tuple[str, ...]
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+    further: int = 0
 
 
 class BadParts(DatasetError):
@@ -76,6 +78,14 @@ def settle(problems: Sequence[Problem], bad: Bad, where: str) -> None:
     raise BadParts("\n".join([f"{where} has {len(problems)} problems:", *lines]))
 
 
+def tell_skipped(problems: Sequence[Problem], report: Callable[[str], None]) -> None:
+    """Name and count what was left out."""
+    for problem in problems:
+        report(f"Skipped {problem}")
+    if problems:
+        report(f"{len(problems)} problems were skipped.")
+
+
 def joined(readings: Sequence[Reading]) -> Reading:
     """Several readings as one, in order; the first one's layout names it."""
     if len(readings) == 1:
@@ -96,4 +106,5 @@ def joined(readings: Sequence[Reading]) -> Reading:
         tuple(group for reading in readings for group in reading.groups),
         tuple(problem for reading in readings for problem in reading.problems),
         tuple(note for reading in readings for note in reading.notes),
+        len(faces) - len(parts[0]),
     )
