@@ -68,13 +68,16 @@ def adjust_for_rare(
     Args:
         logits: (N, K).
         labels: (N,) true classes.
-        frequency: (K,) share of each class in training.
+        frequency: (K,) share of each class in training; a class of share 0 gets no bias.
 
     Returns:
         K numbers to add to the logits.
     """
-    rare = -np.log(np.maximum(frequency, 1e-6))
-    rare -= rare.mean()
+    learned = frequency > 0
+    rare = np.zeros(len(frequency))
+    # What was never shown is not lifted: no data would tell how far.
+    rare[learned] = -np.log(frequency[learned])
+    rare[learned] -= rare[learned].mean()
     present = np.unique(labels)
     tried = []
     for strength in ADJUSTMENTS:
