@@ -50,7 +50,7 @@ class NonFaceHead:
     Attributes:
         head: fitted on everything.
         threshold: probability above which a crop is called no face.
-        found: share of FER+'s marked rows above it.
+        found: share of FER+'s marked rows above it; None without such rows.
         backgrounds_found: share of the made-up backgrounds above it.
         crops_found: share of the crops of photos above it; None without crops.
         false_alarms: share of faces above it.
@@ -59,7 +59,7 @@ class NonFaceHead:
 
     head: LinearHead
     threshold: float
-    found: float
+    found: float | None
     backgrounds_found: float
     crops_found: float | None
     false_alarms: float
@@ -69,12 +69,15 @@ class NonFaceHead:
 def fit_non_face_head(
     features: Features, training: TrainingSet, how: Augmentation, seed: int = 0
 ) -> NonFaceHead | None:
-    """Fit the head on `training.non_faces`, backgrounds and faces; None without marked rows.
+    """Fit the head on `training.non_faces`, backgrounds and faces.
+
+    None where there are neither enough marked rows nor crops of photos: made-up backgrounds
+    alone say too little of what a detector takes for a face.
 
     All that comes from one picture or photo falls into one fold, so no answer that is counted
     here was given by a head that had seen it.
     """
-    if len(training.non_faces) < FOLDS:
+    if len(training.non_faces) < FOLDS and not training.backgrounds:
         return None
     rng = np.random.default_rng(seed)
     kinds, pictures, groups = _collect(training, how, rng)
@@ -92,14 +95,16 @@ def fit_non_face_head(
     def above(kind: str) -> float:
         return float((answers[kinds == kind] > threshold).mean())
 
+    marked = "marked" in kinds
+
     return NonFaceHead(
         head=fit_logistic(seen, positive, _weights(kinds)),
         threshold=round(threshold, 4),
-        found=above("marked"),
+        found=above("marked") if marked else None,
         backgrounds_found=above("background"),
         crops_found=above("crop") if training.backgrounds else None,
         false_alarms=above("face"),
-        auroc=metrics.auroc(answers[judged], kinds[judged] == "marked"),
+        auroc=metrics.auroc(answers[judged], kinds[judged] == "marked") if marked else None,
     )
 
 

@@ -29,6 +29,7 @@ def test_it_tells_faces_from_what_is_none_out_of_fold(training: TrainingSet) -> 
     assert found is not None
     assert found.auroc is not None
     assert found.auroc > 0.9
+    assert found.found is not None
     assert found.found > 0.7
     assert found.crops_found is None
     assert 0 < found.threshold < 1
@@ -40,6 +41,17 @@ def test_crops_of_photos_are_learned_and_counted(training: TrainingSet) -> None:
     training = replace(training, backgrounds=Backgrounds(crops, np.repeat(np.arange(8), 5)))
     found = fit_non_face_head(roughness, training, Augmentation())
     assert found is not None
+    assert found.crops_found is not None
+    assert found.crops_found > 0.5
+
+
+def test_crops_of_photos_are_enough(training: TrainingSet) -> None:
+    crops = np.random.default_rng(1).integers(0, 256, (40, 48, 48)).astype(np.uint8)
+    backgrounds = Backgrounds(crops, np.repeat(np.arange(8), 5))
+    alone = replace(training, non_faces=training.non_faces[:0], backgrounds=backgrounds)
+    found = fit_non_face_head(roughness, alone, Augmentation())
+    assert found is not None
+    assert (found.found, found.auroc) == (None, None)
     assert found.crops_found is not None
     assert found.crops_found > 0.5
 
