@@ -4,12 +4,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
+from pytest_django import Settings
 
 from recognizer.vision.emotions import EMOTIONS
-from tests.training.drawing import draw_face, write_fer2013, write_ferplus
+from tests.training.drawing import SHOWN, draw_face, write_fer2013, write_ferplus
+from tests.vision.tiny_model import write_tiny_model
 
 
 def evaluate(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
@@ -73,8 +76,34 @@ def test_it_prints_a_table_for_people(
 
 
 def test_a_missing_file_is_named(dataset: tuple[Path, Path]) -> None:
-    with pytest.raises(CommandError, match=r"missing\.csv cannot be read"):
+    with pytest.raises(CommandError, match=r"missing\.csv: there is no such file"):
         call_command("evaluate", "fer2013", "missing.csv", "--ferplus", str(dataset[1]))
+
+
+def test_the_votes_of_fer2013_are_asked_for(dataset: tuple[Path, Path]) -> None:
+    with pytest.raises(CommandError, match="add --ferplus") as refused:
+        call_command("evaluate", "fer2013", str(dataset[0]))
+    assert refused.value.returncode == 2
+
+
+def test_a_model_of_any_size_is_scored_on_class_folders(
+    tmp_path: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings.MODELS_ROOT = tmp_path / "models"
+    write_tiny_model(tmp_path / "models" / "large", size=64)
+    rng = np.random.default_rng(0)
+    for emotion in SHOWN:
+        (tmp_path / "set/test" / emotion).mkdir(parents=True)
+        for number in range(3):
+            file = tmp_path / "set/test" / emotion / f"{number}.png"
+            cv2.imwrite(str(file), draw_face(emotion, rng))
+    (tmp_path / "set/test/sad/broken.png").write_text("no picture")
+    source = ["faces", str(tmp_path / "set"), "--model", "large", "--json"]
+    with pytest.raises(CommandError, match=r"broken\.png"):
+        call_command("evaluate", *source)
+    call_command("evaluate", *source, "--bad", "skip")
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["ferplus"]["n"] == 12
 
 
 def test_an_unknown_model_is_a_usage_error(dataset: tuple[Path, Path]) -> None:

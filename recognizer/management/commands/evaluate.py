@@ -1,4 +1,4 @@
-"""Score models on FER-2013 and FER+."""
+"""Score models on FER-2013 and FER+, or on any other data set of faces."""
 
 import json
 from argparse import ArgumentParser
@@ -9,10 +9,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from recognizer.management import evaluation_pages, reports
+from recognizer.management.dataset.options import add_bad_option, read_source
 from recognizer.services import model_versions
 from recognizer.training import evaluation, reporting, tables
 from recognizer.training.datasets.faces import SPLITS, Faces
-from recognizer.training.datasets.fer2013 import read
 from recognizer.vision.classification import OnnxClassifier
 
 PERCENTAGES = ("accuracy", "top2_accuracy", "coverage", "selective_error")
@@ -23,9 +23,16 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("dataset", choices=["fer2013"], help="which data set")
-        parser.add_argument("file", type=Path, help="fer2013.csv, also .gz, .xz or .zip")
-        parser.add_argument("--ferplus", type=Path, required=True, help="fer2013new.csv")
+        parser.add_argument(
+            "dataset",
+            choices=["fer2013", "faces"],
+            help="fer2013: its file and FER+'s votes; faces: any data set that `train` reads",
+        )
+        parser.add_argument(
+            "source", type=Path, metavar="FILE", help="fer2013.csv, also .gz, .xz or .zip; or DIR"
+        )
+        parser.add_argument("--ferplus", type=Path, metavar="FILE", help="fer2013new.csv")
+        add_bad_option(parser)
         parser.add_argument("--split", choices=SPLITS, default="PublicTest", help="(%(default)s)")
         which = parser.add_mutually_exclusive_group()
         which.add_argument(
@@ -59,7 +66,9 @@ class Command(BaseCommand):
         models = _load(names)
         try:
             history = _history(options, models[0])
-            faces = read(options["file"], options["ferplus"]).split(options["split"])
+            # At the size that the model takes; one of another size is refused beside it.
+            wanted = options | {"extra": [], "size": models[0].card.preprocessing.size}
+            faces = read_source(wanted, self.stderr.write).faces.split(options["split"])
             answers = [evaluation.answer(model, faces) for model in models]
         except ValueError as error:
             raise CommandError(str(error)) from error
@@ -103,6 +112,12 @@ class Command(BaseCommand):
 
 
 def _check_usage(options: dict[str, Any]) -> None:
+    if options["dataset"] == "fer2013" and not options["ferplus"]:
+        raise CommandError(
+            "fer2013 is scored by the votes of FER+: add --ferplus fer2013new.csv. For its own "
+            "labels alone, say `faces` instead of `fer2013`.",
+            returncode=2,
+        )
     if options["report"]:
         reports.check_path(options["report"])
     if not options["history"]:
