@@ -10,10 +10,12 @@
     [augmentation]
     rotation = 10.0
 
-What is left out keeps its default. Importing this module imports TensorFlow.
+What is left out keeps its default; paths are relative to the file. Importing this module imports
+TensorFlow.
 """
 
 import json
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
@@ -25,7 +27,7 @@ from recognizer.training.settings import SettingsError, plain, read, require_kno
 
 
 def load(path: Path) -> Fitting:
-    """Read a fitting's settings from a file of TOML.
+    """Read a fitting's settings from a file of TOML; paths become relative to the current folder.
 
     Raises:
         SettingsError: the file cannot be read or is not TOML, or a setting in it is unknown,
@@ -38,7 +40,7 @@ def load(path: Path) -> Fitting:
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is not valid TOML: {error}.") from error
     try:
-        return from_plain(given)
+        return from_plain(_with_paths(given, path.parent, Path()))
     except SettingsError as error:
         raise SettingsError(f"{path}: {error}") from error
 
@@ -51,7 +53,7 @@ def dump(how: Fitting, path: Path, heading: str = "") -> None:
         path: the file; its folder is made.
         heading: lines to put before them, as a comment.
     """
-    data = to_plain(how)
+    data = _with_paths(to_plain(how), Path(), path.parent)
     comment = [f"# {line}".rstrip() for line in heading.splitlines()]
     lines = [_line(name, value) for name, value in data.items() if not isinstance(value, dict)]
     for name, table in data.items():
@@ -67,8 +69,8 @@ def with_assignments(how: Fitting, assignments: Sequence[str]) -> Fitting:
     Args:
         how: the settings.
         assignments: each one NAME=VALUE as in a file of settings, `balance=0.5` or
-            `network.dropout=0.1`; quotes may be left out. Another network than that of the
-            settings begins with its defaults.
+            `network.dropout=0.1`; quotes may be left out, and nothing is the empty text. Another
+            network than that of the settings begins with its defaults, at random.
 
     Raises:
         SettingsError: an assignment that is none, or a setting that is not what it should be.
@@ -76,7 +78,7 @@ def with_assignments(how: Fitting, assignments: Sequence[str]) -> Fitting:
     given = dict(map(_assigned, assignments))
     data = to_plain(how)
     if given.get("network.name", name_of(how.network)) != name_of(how.network):
-        data["network"] = {}
+        data |= {"network": {}, "start": ""}
     for name, value in given.items():
         table, dot, key = name.partition(".")
         inner = data.get(table)
@@ -90,11 +92,13 @@ def with_assignments(how: Fitting, assignments: Sequence[str]) -> Fitting:
 def _assigned(assignment: str) -> tuple[str, object]:
     """Name and value; what is no value of TOML is text."""
     name, equals, text = (part.strip() for part in assignment.partition("="))
-    if not (name and equals and text):
+    if not (name and equals):
         raise SettingsError(
             f'"{assignment}" sets nothing; expected NAME=VALUE, such as balance=0.5 or '
             "network.name=simple_cnn."
         )
+    if not text:
+        return name, ""
     try:
         given = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
@@ -106,11 +110,52 @@ def _assigned(assignment: str) -> tuple[str, object]:
 
 def from_plain(given: Mapping[str, object]) -> Fitting:
     """Settings from tables as TOML or JSON gives them; SettingsError when they are not right."""
-    if "network" not in given:
-        return read(Fitting, given)
     require_known(given, tuple(field.name for field in fields(Fitting)))
     others = {name: value for name, value in given.items() if name != "network"}
-    return replace(read(Fitting, others), network=_network(given["network"]))
+    how = read(Fitting, others)
+    if "network" in given:
+        how = replace(how, network=_network(given["network"]))
+    _require_sense(how)
+    return how
+
+
+def _require_sense(how: Fitting) -> None:
+    """Settings that are right by themselves may make no sense together."""
+    if how.distillation and not how.soft_labels:
+        raise SettingsError(
+            f"distillation = {how.distillation:g} needs soft_labels, a file that "
+            "`manage.py teach` writes."
+        )
+    if how.small_epochs and how.small_epochs >= how.all_epochs:
+        raise SettingsError(
+            f"small_epochs = {how.small_epochs} leaves none of the {how.all_epochs} epochs "
+            "(epochs and finish_epochs) at full size; the network would never see faces as it "
+            "is served them."
+        )
+    if how.patience and how.finish_epochs:
+        raise SettingsError(
+            f"patience = {how.patience} stops before the finish; set finish_epochs = 0 with it, "
+            "or patience = 0."
+        )
+
+
+def _with_paths(given: dict[str, object], old: Path, new: Path) -> dict[str, object]:
+    """Settings whose paths, relative to the folder `old`, become relative to `new`."""
+
+    def moved(table: Mapping[str, object], names: Sequence[str]) -> dict[str, object]:
+        paths = {name: table[name] for name in names if _is_relative(table.get(name))}
+        return {name: os.path.relpath(old / str(path), new) for name, path in paths.items()}
+
+    changed = given | moved(given, ("start", "soft_labels"))
+    network = given.get("network")
+    if isinstance(network, dict):
+        changed["network"] = network | moved(network, ("weights",))
+    return changed
+
+
+def _is_relative(path: object) -> bool:
+    words = ("", "none", "imagenet")  # What can stand there instead of a path.
+    return isinstance(path, str) and path not in words and not Path(path).is_absolute()
 
 
 def to_plain(how: Fitting) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,14 @@ from recognizer.training.networks import FEATURES, Network, count_macs, name_of,
 from recognizer.training.non_faces import Features, LinearHead, NonFaceHead, fit_non_face_head
 from recognizer.training.preparation import TrainingSet
 from recognizer.training.release import LABELS, NOTES, OUT_OF_FOLD, file_hash
-from recognizer.vision.cards import NOT_A_FACE_HEAD, Head, ModelCard, UncertaintyRule, Weights
+from recognizer.vision.cards import (
+    AMBIGUITY_HEAD,
+    NOT_A_FACE_HEAD,
+    Head,
+    ModelCard,
+    UncertaintyRule,
+    Weights,
+)
 from recognizer.vision.emotions import EMOTIONS
 from recognizer.vision.preprocessing import Preprocessing, normalize
 
@@ -35,7 +42,7 @@ def draft(
     training: TrainingSet,
     folder: Path,
     name: str,
-    source: str,
+    data: Mapping[str, Any],
     report: Callable[[str], None],
 ) -> ModelCard:
     """Write `folder`/model.onnx of a fitted model, and its weights; its card, not calibrated yet.
@@ -46,20 +53,20 @@ def draft(
         training: what it learned from; the non-face head is fitted to it.
         folder: where to write.
         name: the model's.
-        source: the data set, in words, for the card.
+        data: where `training` comes from and what was aimed for, for the card.
         report: called with a line per step.
     """
     plain = in_float32(model, how.network)
     folder.mkdir(parents=True, exist_ok=True)
     plain.save_weights(folder / EXPORTED)
+    plain = keras.Model(
+        plain.input,
+        {head: logits for head, logits in plain.output.items() if _taught(head, training, how)},
+    )
     found = fit_non_face_head(features_of(plain), training, how.augmentation)
     metrics = {}
     if found:
-        crops = "" if found.crops_found is None else f"{found.crops_found:.1%} of photos' crops, "
-        report(
-            f"No face: finds {found.found:.1%} of the marked rows, {found.backgrounds_found:.1%} "
-            f"of backgrounds, {crops}{found.false_alarms:.1%} of faces, out of fold."
-        )
+        report(_told(found))
         plain = with_head(plain, NOT_A_FACE_HEAD, found.head)
         metrics[OUT_OF_FOLD] = _plain(found)
     write_onnx(plain, folder / "model.onnx")
@@ -79,31 +86,58 @@ def draft(
             not_a_face=found.threshold if found else 1.0,
         ),
         metrics=metrics,
-        data=_data(training, source),
-        training=json.loads(json.dumps(asdict(how))),
+        data={**data, **_data(training)},
+        training=_recipe(how),
         notes=NOTES,
     )
 
 
-def _data(training: TrainingSet, source: str) -> dict[str, Any]:
+def _taught(head: str, training: TrainingSet, how: Fitting) -> bool:
+    """Has the head learned anything? One that has not would only answer at random."""
+    if head == "fer2013":
+        return how.fer2013_weight > 0 and bool(training.fer2013.any())
+    if head == AMBIGUITY_HEAD:
+        return how.ambiguous_weight > 0 and bool(training.ambiguous.any())
+    return True
+
+
+def _recipe(how: Fitting) -> dict[str, Any]:
+    """The settings as JSON has them; of files their names, without this machine's folders."""
+    recipe: dict[str, Any] = json.loads(json.dumps(asdict(how)))
+    for table, name in ((recipe, "start"), (recipe, "soft_labels"), (recipe["network"], "weights")):
+        if name in table:
+            table[name] = Path(table[name]).name
+    return recipe
+
+
+def _data(training: TrainingSet) -> dict[str, Any]:
     return {
-        "source": source,
         "training": "its Training rows",
         "validation": "its PublicTest rows",
         "images": len(training),
         "left_out": training.left_out,
-        "targets": "shares of the votes for the eight emotions, single votes dropped",
         "votes_per_emotion": dict(
             zip(EMOTIONS, training.ferplus.sum(axis=0).round(1).tolist(), strict=True)
         ),
     }
 
 
+def _told(found: NonFaceHead) -> str:
+    shares = {
+        "the marked rows": found.found,
+        "backgrounds": found.backgrounds_found,
+        "photos' crops": found.crops_found,
+        "faces": found.false_alarms,
+    }
+    told = [f"{share:.1%} of {what}" for what, share in shares.items() if share is not None]
+    return f"No face: finds {', '.join(told)}, out of fold."
+
+
 def _plain(found: NonFaceHead) -> dict[str, Any]:
     """How the head did, without its weights, which are in the network."""
     return {
         "threshold": found.threshold,
-        "marked_rows_found": round(found.found, 4),
+        "marked_rows_found": None if found.found is None else round(found.found, 4),
         "backgrounds_found": round(found.backgrounds_found, 4),
         "crops_found": None if found.crops_found is None else round(found.crops_found, 4),
         "faces_called_none": round(found.false_alarms, 4),

@@ -27,6 +27,7 @@ from recognizer.training.augmentation import Augmentation, augment
 from recognizer.training.datasets.faces import Faces, majority
 from recognizer.training.networks import HEAD_WIDTHS, Network, ResNet9, name_of
 from recognizer.training.preparation import TrainingSet, epoch_order, sampling_weights
+from recognizer.training.settings import SettingsError
 from recognizer.vision.preprocessing import normalize
 
 Batch = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
@@ -60,8 +61,8 @@ class Fitting:
         weight_decay: decoupled, on kernels only.
         momentum: of SGD and Muon.
         ema: decay per step of the averaged weights, the ones evaluated and exported.
-        patience: epochs without a better validation accuracy before stopping early, with the
-            best weights seen; 0 never stops early.
+        patience: epochs at full size without a better validation accuracy before stopping
+            early, with the best weights seen; 0 never stops early. Needs `finish_epochs` = 0.
         fer2013_weight: share of the loss given to FER-2013's own labels.
         ambiguous_weight: weight of the ambiguity head's cross-entropy, on top of the others.
         balance: how far rare emotions are shown more often, see `preparation.sampling_weights`.
@@ -130,14 +131,9 @@ def fit(
             with cannot be taken.
     """
     how = with_best_precision(how)
-    steps = len(training) // how.batch
-    if not steps:
-        raise ValueError(
-            f"A step takes {how.batch} images, and there are {len(training)} to learn from. Give "
-            "more images, or a smaller `batch` in the settings."
-        )
-    size = training.images.shape[1]
-    begun = fitted.load(Path(how.start), how.network, size) if how.start else None
+    _check_sizes(training, how)
+    steps, size = len(training) // how.batch, training.images.shape[1]
+    begun = _begun(how, size)
     _claim_run_folder(run, how, fingerprint(training, validation))
     keras.utils.set_random_seed(how.seed)
     keras.mixed_precision.set_global_policy(how.mixed_precision)
@@ -165,7 +161,7 @@ def fit(
         small_step = _training_step(smaller, optimizer, averaged, how, prior, fused=fused)
     logs = tf.summary.create_file_writer(str(run / "tensorboard"))
     best = run / "best.weights.h5"
-    while progress.epoch < how.all_epochs and not progress.stale(how.patience):
+    while progress.epoch < how.all_epochs and not progress.stale(how):
         started = time.monotonic()
         _seed_dropout(model, how.seed, progress.epoch)
         batches = _batches(training, weights, how, progress.epoch)
@@ -198,6 +194,32 @@ def fit(
     return model
 
 
+def _check_sizes(training: TrainingSet, how: Fitting) -> None:
+    if len(training) < how.batch:
+        raise ValueError(
+            f"A step takes {how.batch} images, and there are {len(training)} to learn from. Give "
+            "more images, or a smaller `batch` in the settings."
+        )
+    size = training.images.shape[1]
+    if how.small_epochs and how.small_size >= size:
+        raise ValueError(
+            f"small_size = {how.small_size} is not smaller than the pictures, which have {size} "
+            "pixels; set a smaller one, or small_epochs = 0."
+        )
+
+
+def _begun(how: Fitting, size: int) -> keras.Model | None:
+    """The fitted network that the run begins with; None where it begins at random."""
+    if not how.start:
+        return None
+    try:
+        return fitted.load(Path(how.start), how.network, size)
+    except SettingsError as error:
+        raise SettingsError(
+            f'{error} To begin with random weights, set start = "" (--set start=).'
+        ) from error
+
+
 class _Progress:
     """How far a run has come; part of its checkpoint."""
 
@@ -222,8 +244,9 @@ class _Progress:
         self._best_epoch.assign(self._epoch)
         return True
 
-    def stale(self, patience: int) -> bool:
-        return bool(patience) and self.epoch - int(self._best_epoch) >= patience
+    def stale(self, how: Fitting) -> bool:
+        waiting_since = max(int(self._best_epoch), how.small_epochs)
+        return bool(how.patience) and self.epoch - waiting_since >= how.patience
 
 
 def effort(run: Path) -> dict[str, float]:
@@ -303,8 +326,8 @@ def _at_size(model: keras.Model, size: int) -> keras.Model:
         return keras.models.clone_model(model, faces, clone_function=lambda layer: layer)
     except ValueError as error:
         raise ValueError(
-            f"This network cannot begin on pictures of {size} pixels (small_epochs): one of its "
-            f"layers is tied to the full size. {error}"
+            f"This network cannot begin on pictures of {size} pixels (small_epochs, small_size): "
+            f"one of its layers is tied to the full size, or to even sides. {error}"
         ) from error
 
 
@@ -343,7 +366,8 @@ def _training_step(
         prior: (8,) how frequent each emotion is in the training set.
         fused: compile with XLA, which takes half a minute first.
     """
-    adjustment = how.logit_adjustment * np.log(np.maximum(prior, 1e-6))
+    # What is never shown counts as common, so that its logit is trained down and not excused.
+    adjustment = how.logit_adjustment * np.log(np.where(prior > 0, prior, 1))
 
     def step(
         faces: tf.Tensor, ferplus: tf.Tensor, fer2013: tf.Tensor, ambiguous: tf.Tensor

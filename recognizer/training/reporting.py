@@ -196,7 +196,7 @@ class Compared:
 def evaluated(card: ModelCard, split: str, answers: Answers) -> Evaluated:
     """Everything that a table or a page says about one model's answers."""
     found, ranges = scores(answers), intervals(answers)
-    agreed, own = answers.agreed, answers.own
+    agreed, own, labelled = answers.agreed, answers.own, answers.own_labels >= 0
     return Evaluated(
         card=card,
         split=split,
@@ -210,13 +210,13 @@ def evaluated(card: ModelCard, split: str, answers: Answers) -> Evaluated:
             metrics.reliability(answers.probabilities[agreed], answers.labels[agreed]),
         ),
         fer2013=None
-        if own is None
+        if own is None or found["fer2013"] is None
         else _protocol(
             "fer2013",
             found["fer2013"],
             ranges["fer2013"] or {},
             FER2013_LABELS,
-            metrics.reliability(own, answers.own_labels),
+            metrics.reliability(own[labelled], answers.own_labels[labelled]),
         ),
         selection=_selection(card, answers, found["ferplus"]),
         right=~answers.wrong[agreed],

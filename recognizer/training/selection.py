@@ -19,7 +19,7 @@ def select(
     """What to learn from, what to choose by, and the latter in words.
 
     Args:
-        faces: with Training rows; images that PublicTest shows too are never learned from.
+        faces: with Training rows; images that another split shows too are never learned from.
         validation: "part" splits a part off Training; "PublicTest" chooses by that.
         share: of Training's different images, the part split off, above 0 and below 1.
         seed: drives which.
@@ -30,11 +30,10 @@ def select(
     training = faces.split("Training")
     if validation == "PublicTest":
         held_out, words = faces.split("PublicTest"), "PublicTest"
-        leaks = held_out.images
     else:
         training, held_out = split_off(training, share, seed)
         words = f"{share:g} of Training, split off with seed {seed}"
-        leaks = np.concatenate([held_out.images, faces.images[faces.splits == "PublicTest"]])
+    leaks = np.concatenate([held_out.images, faces.images[faces.splits != "Training"]])
     # Only the images of what is held out matter here.
     prepared = prepare(training, replace(held_out, images=leaks))
     labels = majority(held_out.votes)

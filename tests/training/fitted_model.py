@@ -48,7 +48,7 @@ def write_fitted_model(folder: Path) -> Path:
     noise = np.random.default_rng(5).integers(0, 256, (8, 48, 48), dtype=np.uint8)
     training = replace(prepare(faces.split("Training"), held_out), non_faces=noise)
     model = fitting.fit(training, held_out, _HOW, beside / "run", lambda _: None)
-    card = export.draft(model, _HOW, training, folder, folder.name, "drawings", lambda _: None)
+    card = export.draft(model, _HOW, training, folder, folder.name, {}, lambda _: None)
     card.save(folder / "card.json")
     return folder
 

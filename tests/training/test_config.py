@@ -72,6 +72,9 @@ def test_what_is_written_is_read_again(how: Fitting, tmp_path: Path) -> None:
         ("[augmentation]\nscale = [1.2, 0.8]", "augmentation.scale must be a list from the small"),
         ("augmentation = 3", "augmentation must be a table"),
         ("epochs = ", "is not valid TOML"),
+        ("distillation = 0.3", "distillation = 0.3 needs soft_labels, a file that `manage.py"),
+        ("epochs = 4\nfinish_epochs = 2\nsmall_epochs = 6", "leaves none of the 6 epochs"),
+        ("patience = 3\nfinish_epochs = 2", "set finish_epochs = 0 with it"),
     ],
 )
 def test_an_error_names_the_file_and_the_setting(text: str, words: str, tmp_path: Path) -> None:
@@ -99,7 +102,9 @@ def test_the_settings_that_come_along_can_be_used(file: Path) -> None:
     how = config.load(file)
     if how.soft_labels:
         assert how.distillation > 0
-        assert len(SoftLabels.load(CONFIGS / how.soft_labels).digests) > 20_000
+        assert len(SoftLabels.load(Path(how.soft_labels)).digests) > 20_000
+    if how.start:
+        assert (Path(how.start) / "network.weights.h5").exists()
 
 
 def test_settings_can_be_replaced_one_by_one() -> None:
@@ -127,7 +132,33 @@ def test_another_network_begins_with_its_defaults(place: int) -> None:
     how = Fitting(network=MiniXception(widths=(8, 16), dropout=0.4))
     assignments = ["network.weights=none"]
     assignments.insert(place, "network.name=vgg16")
-    assert config.with_assignments(how, assignments).network == Vgg16(weights="none")
+    how = replace(how, start="runs/mini")
+    assert config.with_assignments(how, assignments) == replace(
+        how, network=Vgg16(weights="none"), start=""
+    )
+
+
+def test_nothing_can_be_assigned_too() -> None:
+    assert config.with_assignments(Fitting(start="runs/first"), ["start="]).start == ""
+
+
+def test_paths_are_relative_to_the_file_that_names_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "settings").mkdir()
+    monkeypatch.chdir(tmp_path)
+    file = Path("settings/mine.toml")
+    file.write_text(
+        'start = "../runs/first"\ndistillation = 0.5\nsoft_labels = "soft.npz"\n\n'
+        '[network]\nname = "vgg16"\nweights = "/data/vgg16.h5"\n'
+    )
+    how = config.load(file)
+    assert (how.start, how.soft_labels) == ("runs/first", "settings/soft.npz")
+    assert how.network == Vgg16(weights="/data/vgg16.h5")
+    config.dump(how, Path("elsewhere/again.toml"))
+    assert config.load(Path("elsewhere/again.toml")) == how
+    monkeypatch.chdir(tmp_path / "settings")
+    assert config.load(Path("mine.toml")).soft_labels == "soft.npz"
 
 
 @pytest.mark.parametrize(
@@ -136,7 +167,6 @@ def test_another_network_begins_with_its_defaults(place: int) -> None:
         ("balance", '"balance" sets nothing; expected NAME=VALUE'),
         ("=1", "sets nothing"),
         ("", "sets nothing"),
-        ("start=", "sets nothing"),
         ("#balance=1", "There is no setting #balance"),
         ("balance=0.5\nema=0.9", "balance must be a number"),
         ("balanse=1", "There is no setting balanse"),

@@ -115,12 +115,15 @@ def test_a_released_model_answers_as_the_fitted_one(
     training: TrainingSet, held_out: Faces, tmp_path: Path
 ) -> None:
     how = replace(TINY, epochs=3)
+    disputed = np.arange(len(training)) % 3 == 0
+    training = replace(training, ambiguous=disputed.astype(np.float32))
     model = fit(training, held_out, how, tmp_path / "run", quiet)
     folder = tmp_path / "tiny"
-    card = export.draft(model, how, training, folder, "tiny", "drawn faces", quiet)
+    card = export.draft(model, how, training, folder, "tiny", {}, quiet)
     classifier = release.release(card, held_out, folder, quiet, Whole())
     card = classifier.card
     assert card.name == "tiny"
+    assert set(card.heads) == {"ferplus", "fer2013", "ambiguous"}
     assert card.macs == count_macs(model)
     assert card.data["images"] == len(training)
     assert card.metrics["PublicTest"]["ferplus"]["n"] == len(held_out)
@@ -133,12 +136,12 @@ def test_a_run_may_begin_with_the_weights_of_an_exported_model(
     training: TrainingSet, held_out: Faces, tmp_path: Path
 ) -> None:
     model = fit(training, held_out, TINY, tmp_path / "first", quiet)
-    export.draft(model, TINY, training, tmp_path / "model", "tiny", "drawn faces", quiet)
+    export.draft(model, TINY, training, tmp_path / "model", "tiny", {}, quiet)
     how = replace(TINY, start=str(tmp_path / "model"), epochs=1, learning_rate=0.0)
     again = fit(training, held_out, how, tmp_path / "second", quiet)
     for one, other in zip(model.trainable_variables, again.trainable_variables, strict=True):
         np.testing.assert_allclose(one.numpy(), other.numpy(), atol=1e-6)
-    with pytest.raises(ValueError, match="cannot be taken for resnet9"):
+    with pytest.raises(ValueError, match=r"cannot be taken for resnet9: .* \(--set start=\)"):
         fit(training, held_out, replace(how, start=str(tmp_path)), tmp_path / "third", quiet)
 
 

@@ -9,9 +9,11 @@ from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
 from recognizer.services import model_store
+from recognizer.training.datasets.classes import CLASSES
 from recognizer.training.datasets.faces import Faces
+from recognizer.training.datasets.votes import VotedFace, write_votes
 from recognizer.vision.preprocessing import normalize
-from tests.training.drawing import draw_face
+from tests.training.drawing import SHOWN, draw_face, write_drawn_set
 from tests.training.test_framing import Whole
 from tests.vision.tiny_model import write_tiny_model
 
@@ -88,10 +90,14 @@ def test_it_fits_calibrates_and_leaves_a_model_beside_the_shipped_ones(
     call_command("train", *source, *run, "--name", "mine")
     model = model_store.load("mine")
     assert model.card.training["label_smoothing"] == 0.05
-    assert set(model.card.heads) == {"ferplus", "fer2013", "ambiguous"}
+    # The drawings have no row whose votes disagree, so there is nothing to learn ambiguity from.
+    assert set(model.card.heads) == {"ferplus", "fer2013"}
     assert model.card.training["soft_labels"] == "soft.npz"
+    assert model.card.data["source"].startswith("fer2013.csv (FER-2013")
+    assert model.card.data["votes"] == "fer2013new.csv"
+    assert "of 96 of 96 images 50% the answers of teacher" in model.card.data["targets"]
     assert model.card.affect is not None
-    assert "50% of the targets by teacher" in capsys.readouterr().err
+    assert "50% the answers of teacher" in capsys.readouterr().err
     history = (tmp_path / "models" / "mine" / "history.csv").read_text().splitlines()
     assert len(history) == 3
     assert "Training curves" in (tmp_path / "models" / "mine" / "report.html").read_text()
@@ -102,6 +108,58 @@ def test_it_fits_calibrates_and_leaves_a_model_beside_the_shipped_ones(
     call_command("train", *source, *run, "--name", "mine")
     assert "Going on after epoch 2 of 2." in capsys.readouterr().err
     assert np.allclose(model_store.load("mine").logits(seen, ["ferplus"])["ferplus"], before)
+
+
+def test_reviewed_faces_are_enough_to_train_on(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
+    monkeypatch.setattr("recognizer.training.release.MTCNN", Whole)
+    monkeypatch.setattr("recognizer.training.fitting.set_threads", lambda threads: None)
+    settings.MODELS_ROOT = tmp_path / "models"
+    rng = np.random.default_rng(0)
+    faces = []
+    for number in range(96):
+        emotion = SHOWN[number % 4]
+        cv2.imwrite(str(tmp_path / f"{number}.png"), draw_face(emotion, rng))
+        votes = tuple(3 * (name == emotion) for name in CLASSES)
+        split = "PublicTest" if number < 32 else "Training"
+        faces.append(VotedFace(f"{number}.png", votes, f"owner-{number}", split))
+    write_votes(tmp_path, faces)
+    (tmp_path / "tiny.toml").write_text(TINY.replace("distillation = 0.5", ""))
+    given = ["--config", str(tmp_path / "tiny.toml"), "--run", str(tmp_path / "run")]
+    call_command("train", str(tmp_path), *given, "--name", "reviewed")
+    card = model_store.load("reviewed").card
+    # Nobody has given them FER-2013's labels, or disagreed.
+    assert set(card.heads) == {"ferplus"}
+    assert card.metrics["PublicTest"]["fer2013"] is None
+    assert card.affect is not None
+    assert card.affect.valence.head == "ferplus"
+    assert "votes for its own label" not in str(card.data)
+
+
+def test_held_out_faces_that_cannot_calibrate_are_refused_before_the_fitting(
+    tmp_path: Path,
+) -> None:
+    paths = write_drawn_set(tmp_path, held_out=1)
+    with pytest.raises(CommandError, match=r"odd held-out rows \(0\) there is no face"):
+        call_command("train", str(paths[0]), "--ferplus", str(paths[1]))
+
+
+def test_pictures_that_the_final_test_shows_are_not_learned_from(
+    dataset: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [line.rstrip() for line in dataset[0].read_text().splitlines()]
+    learned = next(row for row in rows if row.endswith("Training"))
+    (tmp_path / "fer2013.csv").write_text(
+        "\n".join([*rows, learned.replace("Training", "PrivateTest")]) + "\n"
+    )
+    (tmp_path / "tiny.toml").write_text("epoch = 1")
+    with pytest.raises(CommandError):
+        call_command(
+            "train", str(tmp_path / "fer2013.csv"), "--config", str(tmp_path / "tiny.toml")
+        )
+    assert "'identical to a held-out image': 1" in capsys.readouterr().err
 
 
 def test_a_shipped_models_name_is_not_written_over(dataset: tuple[Path, Path]) -> None:

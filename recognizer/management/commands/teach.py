@@ -38,8 +38,9 @@ class Command(BaseCommand):
         except ValueError as error:
             raise CommandError(str(error), returncode=2) from error
         try:
-            learned, held_out = training_and_held_out(read_source(options, self.stderr.write))
-            training = prepare(learned, held_out)
+            reading = read_source(options, self.stderr.write)
+            learned, _ = training_and_held_out(reading)
+            training = prepare(learned, reading.faces.where(reading.faces.splits != "Training"))
             bar = tqdm(teachers, "teachers", unit="model", disable=None)
             labels = teach(teachers, training.images, bar)
         except (DatasetError, ValueError) as error:

@@ -14,9 +14,10 @@ from django.core.management.base import BaseCommand, CommandError
 from recognizer.management import model_reports
 from recognizer.management.dataset.options import add_source_options, read_source
 from recognizer.services import model_store
-from recognizer.training import non_faces
+from recognizer.training import evaluation, non_faces
 from recognizer.training.datasets.backgrounds import Backgrounds, read_backgrounds
-from recognizer.training.datasets.reading import training_and_held_out
+from recognizer.training.datasets.faces import UNKNOWN, DatasetError, Faces, majority
+from recognizer.training.datasets.reading import UNVOTED, Reading, training_and_held_out
 from recognizer.training.preparation import TrainingSet, distilled, prepare
 from recognizer.training.soft_labels import SoftLabels
 
@@ -87,34 +88,27 @@ class Command(BaseCommand):
         _check_place(run)  # Before hours of work, not after them.
         reading = read_source(options, self.report)
         learned, held_out = training_and_held_out(reading)
-        training = prepare(learned, held_out)
+        watched, _ = halves = evaluation.even_and_odd(held_out)
+        _check_held_out(halves)
+        unlearned = reading.faces.where(reading.faces.splits != "Training")
+        training = prepare(learned, unlearned)
         self.report(f"{len(training)} images to learn from; left out: {training.left_out}.")
         if options["backgrounds"]:
             found = self.backgrounds(options["backgrounds"], training.images.shape[1])
             training = replace(training, backgrounds=found)
         # TensorFlow takes seconds to import, so only once the data set has proved good.
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        try:
-            from recognizer.training import config, export, fitting, release
-        except ImportError as error:
-            raise CommandError(
-                f"Training needs more than serving ({error}). Install it with "
-                "`.venv/bin/python -m pip install -r requirements.txt` and try again."
-            ) from error
+        how = _settings(options)
+        from recognizer.training import export, fitting, release
 
-        how = config.load(options["config"])
-        wanted = {
-            name: options[name] for name in ("start", "epochs", "seed") if options[name] is not None
-        }
-        how = config.from_plain(config.to_plain(how) | wanted)
-        how = config.with_assignments(how, options["set"])
         fitting.set_threads(max(1, options["threads"]))
         how = fitting.with_best_precision(how)
-        aimed = self.distilled(training, how, options["config"].parent)
-        model = fitting.fit(aimed, held_out, how, run, self.report)
-        name, source = options["name"], f"{options['source'].name} ({reading.layout})"
+        targets, aims = self.taught(training, how)
+        # Stopping early chooses, so it may not look at the rows that report.
+        watched = watched if how.patience else held_out
+        model = fitting.fit(targets, watched, how, run, self.report)
+        data = {**_origin(options, reading, training), "targets": aims}
         with model_store.being_made(folder) as partial:
-            card = export.draft(model, how, training, partial, name, source, self.report)
+            card = export.draft(model, how, training, partial, options["name"], data, self.report)
             card = replace(card, training={**card.training, **fitting.effort(run)})
             classifier = release.release(card, held_out, partial, self.report)
             shutil.copyfile(run / model_reports.HISTORY, partial / model_reports.HISTORY)
@@ -126,17 +120,22 @@ class Command(BaseCommand):
         self.report(f"{len(found)} backgrounds cut out of the photos in {folder}.")
         return found
 
-    def distilled(self, training: TrainingSet, how: "Fitting", beside: Path) -> TrainingSet:
-        """The targets that the settings ask for: the votes', or also the teachers'."""
-        if not how.soft_labels or not how.distillation:
-            return training
-        labels = SoftLabels.load(beside / how.soft_labels)
-        self.report(f"{how.distillation:.0%} of the targets by {', '.join(labels.teachers)}.")
-        taught = labels.of(training.images)
-        untaught = int(np.isnan(taught["ferplus"]).any(axis=1).sum())
-        if untaught:
-            self.report(f"{untaught} of {len(training)} images no teacher has seen: votes only.")
-        return distilled(training, taught, how.distillation)
+    def taught(self, training: TrainingSet, how: "Fitting") -> tuple[TrainingSet, str]:
+        """The training set with the targets that the settings ask for, and these in words."""
+        votes = "shares of the votes for the eight emotions, single votes dropped"
+        if not how.distillation:
+            if how.soft_labels:
+                self.report(f"{how.soft_labels} is not used, as distillation is 0.")
+            return training, votes
+        labels = SoftLabels.load(Path(how.soft_labels))
+        answers = labels.of(training.images)
+        seen = int((~np.isnan(answers["ferplus"]).any(axis=1)).sum())
+        aims = (
+            f"{votes}; of {seen} of {len(training)} images {how.distillation:.0%} the answers of "
+            f"{', '.join(labels.teachers)}"
+        )
+        self.report(f"Targets: {aims}.")
+        return distilled(training, answers, how.distillation), aims
 
     def report(self, line: str) -> None:
         self.stderr.write(line)
@@ -147,3 +146,47 @@ def _check_place(run: Path) -> None:
     there = next(path for path in (run.absolute(), *run.absolute().parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise ValueError(f"--run {run}: {there} is no folder that can be written to.")
+
+
+def _settings(options: dict[str, Any]) -> "Fitting":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        from recognizer.training import config
+    except ImportError as error:
+        raise CommandError(
+            f"Training needs more than serving ({error}). Install it with "
+            "`.venv/bin/python -m pip install -r requirements.txt` and try again."
+        ) from error
+    how = config.load(options["config"])
+    wanted = {
+        name: options[name] for name in ("start", "epochs", "seed") if options[name] is not None
+    }
+    how = config.from_plain(config.to_plain(how) | wanted)
+    return config.with_assignments(how, options["set"])
+
+
+def _check_held_out(halves: tuple[Faces, Faces]) -> None:
+    """What would fail only after the fitting: nothing to calibrate on, or to report on."""
+    for half, faces in zip(("even", "odd"), halves, strict=True):
+        labels = majority(faces.votes)
+        if not ((labels >= 0) & (labels < UNKNOWN)).any():
+            raise DatasetError(
+                f"Among the {half} held-out rows ({len(faces)}) there is no face whose votes agree "
+                "on an emotion. The even rows calibrate and the odd ones report, so hold out more."
+            )
+
+
+def _origin(options: dict[str, Any], reading: Reading, training: TrainingSet) -> dict[str, Any]:
+    """Where the pictures come from, for the card; names, and no folders of this machine."""
+    origin: dict[str, Any] = {"source": f"{options['source'].name} ({reading.layout})"}
+    if options["ferplus"]:
+        origin["votes"] = options["ferplus"].name
+    elif reading.layout in UNVOTED:
+        origin["votes"] = "none; each picture counts as ten votes for its own label"
+    if options["extra"]:
+        origin["extra"] = [place.name for place in options["extra"]]
+    if reading.problems:
+        origin["skipped"] = len(reading.problems)
+    if training.backgrounds:
+        origin["backgrounds"] = len(training.backgrounds)
+    return origin
