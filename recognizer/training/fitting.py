@@ -25,7 +25,8 @@ from tqdm import tqdm
 from recognizer.training import fitted, optimizers
 from recognizer.training.augmentation import Augmentation, augment
 from recognizer.training.datasets.faces import Faces, majority
-from recognizer.training.networks import HEAD_WIDTHS, Network, ResNet9, name_of
+from recognizer.training.networks import HEAD_WIDTHS, Network, ResNet9, name_of, without_weights
+from recognizer.training.networks.pretrained import require_taught
 from recognizer.training.preparation import TrainingSet, epoch_order, sampling_weights
 from recognizer.training.settings import SettingsError
 from recognizer.vision.preprocessing import normalize
@@ -137,7 +138,8 @@ def fit(
     _claim_run_folder(run, how, fingerprint(training, validation))
     keras.utils.set_random_seed(how.seed)
     keras.mixed_precision.set_global_policy(how.mixed_precision)
-    model = how.network.build(size)
+    # What weights the network would fetch are replaced at once.
+    model = (without_weights(how.network) if begun else how.network).build(size)
     if begun:
         model.set_weights(begun.get_weights())
     averaged = [tf.Variable(weight, trainable=False) for weight in model.weights]
@@ -211,6 +213,7 @@ def _check_sizes(training: TrainingSet, how: Fitting) -> None:
 def _begun(how: Fitting, size: int) -> keras.Model | None:
     """The fitted network that the run begins with; None where it begins at random."""
     if not how.start:
+        require_taught(how.network)
         return None
     try:
         return fitted.load(Path(how.start), how.network, size)

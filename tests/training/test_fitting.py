@@ -104,6 +104,15 @@ def test_fewer_images_than_a_step_takes_are_refused(
         fit(training, held_out, replace(TINY, batch=1000), tmp_path, quiet)
 
 
+def test_layers_that_would_stay_random_are_refused(
+    training: TrainingSet, held_out: Faces, tmp_path: Path
+) -> None:
+    how = replace(TINY, network=Vgg16(weights="none"))
+    with pytest.raises(ValueError, match="would stay random"):
+        fit(training, held_out, how, tmp_path / "run", quiet)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_loss_that_is_no_number_stops_the_run(
     training: TrainingSet, held_out: Faces, tmp_path: Path
 ) -> None:

@@ -28,7 +28,7 @@ from recognizer.training.networks import (
     settings_of,
     without_weights,
 )
-from recognizer.training.networks.pretrained import build_on
+from recognizer.training.networks.pretrained import Pretrained, build_on, require_taught
 from recognizer.training.settings import SettingsError
 
 SMALL: list[Network] = [
@@ -36,7 +36,7 @@ SMALL: list[Network] = [
     SimpleCnn(widths=(4, 8), dense=16),
     MiniXception(stem=2, widths=(4, 8)),
 ]
-PRETRAINED: list[Network] = [Vgg16(), ResNet50()]
+PRETRAINED: list[Pretrained] = [Vgg16(), ResNet50()]
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def faces(count: int, size: int = 48) -> np.ndarray:
 
 def test_all_architectures_are_known_by_name() -> None:
     assert set(ARCHITECTURES) == {"resnet9", "simple_cnn", "mini_xception", "vgg16", "resnet50"}
-    assert {name_of(network) for network in SMALL + PRETRAINED} == set(ARCHITECTURES)
+    assert {name_of(network) for network in [*SMALL, *PRETRAINED]} == set(ARCHITECTURES)
 
 
 @pytest.mark.parametrize("network", SMALL, ids=name_of)
@@ -172,13 +172,41 @@ def test_without_internet_it_says_how_to_get_imagenet_weights(
     # Nothing listens on port 9, and nothing has been fetched before.
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     monkeypatch.setattr("keras.src.backend.config._KERAS_DIR", str(tmp_path))
-    with pytest.raises(SettingsError, match=r"cannot be fetched .* or set weights to"):
+    with pytest.raises(SettingsError, match=r"cannot be fetched .* or set weights to the path"):
         Vgg16(weights="imagenet").build()
 
 
 def test_fitted_weights_are_served_without_fetching_the_first_ones() -> None:
     assert without_weights(Vgg16(weights="gone.h5", unfrozen=2)) == Vgg16(unfrozen=2)
     assert without_weights(SMALL[0]) is SMALL[0]
+
+
+@pytest.mark.parametrize("network", PRETRAINED, ids=name_of)
+def test_layers_that_would_stay_random_are_refused(network: Pretrained) -> None:
+    for unfrozen in (0, network.unfrozen, network.layers - 1):
+        with pytest.raises(SettingsError) as refused:
+            require_taught(changed(network, unfrozen=unfrozen))
+        words = str(refused.value)
+        assert f"All but the last {unfrozen} layers of {name_of(network)} would stay" in words
+        assert 'Set network.weights to "imagenet"' in words
+        assert f"network.unfrozen = {network.layers}" in words
+
+
+@pytest.mark.parametrize("network", PRETRAINED, ids=name_of)
+def test_a_network_may_be_taught_or_learn_everything(network: Pretrained) -> None:
+    require_taught(changed(network, weights="imagenet"))
+    require_taught(changed(network, weights="taught.h5", unfrozen=0))
+    require_taught(changed(network, unfrozen=network.layers))
+    require_taught(SMALL[0])
+
+
+def test_what_is_said_to_unfreeze_everything_does(
+    vgg16: keras.Model, resnet50: keras.Model
+) -> None:
+    for network, model in zip(PRETRAINED, (vgg16, resnet50), strict=True):
+        with_weights = [bool(one.weights) for one in model.get_layer(name_of(network)).layers]
+        assert with_weights[-network.layers]
+        assert not any(with_weights[: -network.layers])
 
 
 def test_heads_stay_in_float32_in_mixed_precision() -> None:
@@ -232,7 +260,7 @@ def test_the_hidden_layer_lies_between_features_and_heads() -> None:
         assert count_macs(wider) - count_macs(plain) == width * 12 + (12 - width) * 16
 
 
-@pytest.mark.parametrize("network", SMALL + PRETRAINED, ids=name_of)
+@pytest.mark.parametrize("network", [*SMALL, *PRETRAINED], ids=name_of)
 def test_settings_make_the_same_network_again(network: Network) -> None:
     assert network_from(name_of(network), settings_of(network)) == network
 

@@ -106,10 +106,10 @@ def with_heads(
         hidden: width of a dense layer between the features and the heads; 0 has none.
     """
     features = layers.Identity(name=FEATURES)(features)
-    return keras.Model(faces, heads(features, dropout, hidden))
+    return keras.Model(faces, _heads(features, dropout, hidden))
 
 
-def heads(
+def _heads(
     features: keras.KerasTensor, dropout: float, hidden: int = 0
 ) -> dict[str, keras.KerasTensor]:
     """The logits of every head from (N, F) features, see `with_heads`.

@@ -2,13 +2,14 @@
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import keras
 from keras import layers
 
-from recognizer.training.networks.base import with_heads
+from recognizer.training.networks.base import Network, name_of, with_heads
 from recognizer.training.settings import SettingsError
 
 # ImageNet in grey levels of 0-255: what a face of mean 0 and deviation 1 is brought to, since
@@ -19,6 +20,56 @@ DEVIATION: Final = 57.0
 CHANNEL_MEANS: Final = (103.939, 116.779, 123.68)
 # They cannot see less: five times their pictures are halved.
 SMALLEST_SIDE: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Pretrained:
+    """The configuration of a network on such a backbone.
+
+    Attributes:
+        weights: to begin with: "none" at random, "imagenet" from the internet, or the path of
+            a file of the backbone's weights without its top, .weights.h5 or .h5.
+        unfrozen: how many of the backbone's last layers learn; those before keep the weights
+            they began with, so with "none" all of them must learn, see `require_taught`.
+        dropout, hidden: of what leads to the heads, see `with_heads`.
+        application: of `keras.applications`, by name.
+        layers: of the backbone, from the first that has weights on.
+    """
+
+    weights: str = "none"
+    unfrozen: int = 0
+    dropout: float = 0.5
+    hidden: int = 0
+    application: ClassVar[str]
+    layers: ClassVar[int]
+
+    def build(self, size: int = 48) -> keras.Model:
+        """Return a model from `faces` (N, size, size, 1) to the logits of every head.
+
+        Raises:
+            SettingsError: the weights cannot be fetched, or are not the backbone's.
+        """
+        application = getattr(keras.applications, self.application)
+        return build_on(application, self.weights, self.unfrozen, size, self.dropout, self.hidden)
+
+
+def require_taught(network: Network) -> None:
+    """Refuse to begin with layers that are random and stay so.
+
+    Only where training begins: a network without weights is also built to load fitted ones.
+
+    Raises:
+        SettingsError: the network has such layers; the message says what to set.
+    """
+    if not isinstance(network, Pretrained) or network.weights != "none":
+        return
+    if network.unfrozen < network.layers:
+        raise SettingsError(
+            f"All but the last {network.unfrozen} layers of {name_of(network)} would stay random: "
+            'they are frozen, and network.weights is "none". Set network.weights to "imagenet" or '
+            "to the path of a file of the backbone's weights, or let all layers learn with "
+            f"network.unfrozen = {network.layers}."
+        )
 
 
 def build_on(
@@ -76,8 +127,8 @@ def _backbone(application: Callable[..., keras.Model], weights: str, side: int) 
     except Exception as error:  # Keras raises nothing more precise.
         raise SettingsError(
             f"The ImageNet weights cannot be fetched ({error}). They come from the internet once, "
-            'into ~/.keras/models. Connect this machine, or set weights to "none", or to the '
-            "path of a file of the backbone's weights (…_notop.h5) brought from another machine."
+            "into ~/.keras/models. Connect this machine, or set weights to the path of a file of "
+            "the backbone's weights (…_notop.h5) brought from another machine."
         ) from error
 
 
