@@ -1,32 +1,15 @@
 """Fitted networks back from where they were left. Importing this module imports TensorFlow."""
 
-import json
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from recognizer.training.networks import Network, name_of, network_from, without_weights
+from recognizer.training.networks import Network, name_of, without_weights
 from recognizer.training.settings import SettingsError
 
 EXPORTED = "network.weights.h5"
 """Beside an exported model: its network before the export, to go on from."""
-
-
-def network_of(run: Path) -> Network:
-    """The network of a run folder of `fitting.fit`.
-
-    Raises:
-        SettingsError: it is no such folder.
-    """
-    try:
-        settings = json.loads((run / "config.json").read_text(encoding="utf-8"))
-        name, network = settings.get("architecture", "resnet9"), settings["network"]
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise SettingsError(
-            f"{run} is not the run folder of a training, which has a config.json: {error}."
-        ) from error
-    return network_from(name, network)
 
 
 def load(weights: Path, network: Network, size: int = 48) -> keras.Model:

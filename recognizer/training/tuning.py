@@ -21,13 +21,13 @@ import tensorflow as tf
 from keras_tuner.engine import base_tuner  # type: ignore[import-untyped]
 from tqdm import tqdm
 
-from recognizer.training import config, fitted
+from recognizer.training import config
 from recognizer.training.datasets.faces import Faces
-from recognizer.training.fitting import Fitting, best_precision
+from recognizer.training.fitting import Fitting
 from recognizer.training.networks import changed, name_of, network_from
+from recognizer.training.networks.pretrained import require_taught
 from recognizer.training.preparation import TrainingSet
-from recognizer.training.settings import SettingsError
-from recognizer.training.trials import Heads, Scores, WholeNetwork
+from recognizer.training.trials import Scores, WholeNetwork
 
 # KerasTuner does without it until its Bayesian search begins.
 if find_spec("sklearn") is None:
@@ -46,6 +46,8 @@ SEARCHED: Final = (
     "weight_decay",
     "ema",
 )
+# The finish begins at the searched rate divided by this, as in the default settings.
+FINISH: Final = 20
 
 
 class TuningError(ValueError):
@@ -63,14 +65,12 @@ class Search:
         epochs: of each trial.
         data: what is learned from and what is measured on, in words; another search's run
             folder is refused by it.
-        heads_only: whether the rest of the network stays as it is.
     """
 
     base: Fitting
     trials: int
     epochs: int
     data: str
-    heads_only: bool = False
 
     def __post_init__(self) -> None:
         for name, value in (("trials", self.trials), ("epochs", self.epochs)):
@@ -112,44 +112,41 @@ class Trial:
 
 
 def base_settings(
-    file: Path | None, architecture: str | None, weights: Path | None, seed: int
+    file: Path | None, architecture: str | None, seed: int, report: Callable[[str], None]
 ) -> Fitting:
     """What a search starts from.
+
+    Every trial begins anew, as a fitted network has no weights for another dense layer, and
+    learns from the votes alone, as teachers may have learned from what trials are measured on.
 
     Args:
         file: TOML of a `Fitting`; the defaults, if not given.
         architecture: whose network to take with its default settings, unless the file has it.
-        weights: what `fitted.load` takes; a run folder says which network it is of.
         seed: of the trials.
+        report: called with a line, if something in the file is left out.
 
     Raises:
-        SettingsError: the file or the architecture is wrong, or the folder's is another one.
+        SettingsError: the file or the architecture is wrong, or most of the network would stay
+            random.
     """
-    base = config.load(file) if file else Fitting(mixed_precision=best_precision())
-    base = replace(base, seed=seed)
-    if weights and weights.is_dir():
-        base = replace(base, network=fitted.network_of(weights))
-        if architecture not in (None, name_of(base.network)):
-            raise SettingsError(
-                f"The network in {weights} is {name_of(base.network)}, not {architecture}."
-            )
-    elif architecture and architecture != name_of(base.network):
+    base = replace(config.load(file) if file else Fitting(), seed=seed)
+    if architecture and architecture != name_of(base.network):
         base = replace(base, network=network_from(architecture, {}))
-    return base
+    require_taught(base.network)
+    if left_out := [name for name in ("start", "soft_labels") if getattr(base, name)]:
+        report(
+            "Trials begin anew and learn from the votes alone, and so will a training with "
+            f"best.toml: it leaves out {' and '.join(left_out)} of {file}."
+        )
+    return replace(base, start="", soft_labels="", distillation=0.0)
 
 
-def attempt_of(
-    search: Search, training: TrainingSet, validation: Faces, weights: Path | None
-) -> Attempt:
-    """How to make a trial: of the heads on what `weights` see, or of the whole network.
+def attempt_of(search: Search, training: TrainingSet, validation: Faces) -> Attempt:
+    """How to make a trial.
 
     Raises:
-        SettingsError: the weights cannot be read, or are not the network's.
         TuningError: there are not enough images for a single step.
     """
-    if weights:
-        model = fitted.load(weights, search.base.network)
-        return Heads(model, training, validation, search.epochs)
     if len(training) < search.base.batch:
         raise TuningError(
             f"A step takes {search.base.batch} images and there are {len(training)} to learn from; "
@@ -200,10 +197,12 @@ def tune(
 
 
 def fitting_of(base: Fitting, settings: Mapping[str, Any]) -> Fitting:
-    """`base` with the settings of a trial."""
+    """`base` with the settings of a trial, and a finish that suits its rate."""
     head = {name: settings[name] for name in ("hidden", "dropout")}
     others = {name: value for name, value in settings.items() if name not in head}
-    return replace(base, network=changed(base.network, **head), **others)
+    finish = _rounded(settings["learning_rate"] / FINISH)
+    network = changed(base.network, **head)
+    return replace(base, network=network, finish_learning_rate=finish, **others)
 
 
 def save(trials: list[Trial], search: Search, run: Path) -> Path:
@@ -217,16 +216,14 @@ def save(trials: list[Trial], search: Search, run: Path) -> Path:
         "objective": f"{OBJECTIVE} on {search.data}",
         "architecture": name_of(search.base.network),
         "epochs": search.epochs,
-        "heads_only": search.heads_only,
         "trials": rows,
     }
     text = json.dumps(report, indent=2, ensure_ascii=False)
     (run / "trials.json").write_text(text + "\n", encoding="utf-8")
     best = trials[0]
-    how = "with the rest of the network fixed" if search.heads_only else "from the beginning"
     heading = (
         f"Trial {best.number}, the best of {len(trials)}: {best.accuracy:.4f} {OBJECTIVE}\n"
-        f"on {search.data},\nafter {search.epochs} epochs {how}."
+        f"on {search.data},\nafter {search.epochs} epochs."
     )
     config.dump(fitting_of(search.base, best.settings), run / "best.toml", heading)
     return run / "best.toml"
@@ -264,7 +261,7 @@ class _Tuner(base_tuner.BaseTuner):  # type: ignore[misc]  # untyped
             num_initial_points=max(3, search.trials // 3),
             # It takes 0 for none.
             seed=search.base.seed + 1,
-            hyperparameters=_space(search.heads_only),
+            hyperparameters=_space(),
         )
         super().__init__(oracle=oracle, directory=str(run), project_name="oracle")
         oracle.verbose = 0
@@ -320,7 +317,7 @@ class _Tuner(base_tuner.BaseTuner):  # type: ignore[misc]  # untyped
         return self.run / f"trial-{int(trial.trial_id) + 1:03}" / "result.json"
 
 
-def _space(heads_only: bool) -> Any:
+def _space() -> Any:
     """What may be tried. The optimizers' rates differ tenfold and more, so each has its own."""
     space = keras_tuner.HyperParameters()
     space.Choice("hidden", [0, 64, 128, 256, 512], ordered=True)
@@ -332,30 +329,33 @@ def _space(heads_only: bool) -> Any:
     with space.conditional_scope("optimizer", ["adam"]):
         space.Float("adam_learning_rate", 1e-4, 1e-2, sampling="log")
     space.Float("weight_decay", 1e-5, 1e-1, sampling="log")
-    if not heads_only:
-        space.Choice("ema", [0.98, 0.99, 0.995, 0.998], ordered=True)
+    space.Choice("ema", [0.98, 0.99, 0.995, 0.998], ordered=True)
     return space
 
 
 def _settings_of(trial: Any) -> dict[str, Any]:
-    """A trial's settings by the names of SEARCHED, to three digits: more mean nothing."""
+    """A trial's settings by the names of SEARCHED."""
     values = trial.hyperparameters.values
     found = {name: values[name] for name in SEARCHED if name in values}
     found["learning_rate"] = values[f"{values['optimizer']}_learning_rate"]
     if found["optimizer"] != "sgd":
         found.pop("momentum", None)
     rounded = {
-        name: float(f"{value:.3g}") if isinstance(value, float) else value
+        name: _rounded(value) if isinstance(value, float) else value
         for name, value in found.items()
     }
     return {name: rounded[name] for name in SEARCHED if name in rounded}
+
+
+def _rounded(value: float) -> float:
+    """To three digits: more mean nothing."""
+    return float(f"{value:.3g}")
 
 
 def _claim_run_folder(run: Path, search: Search) -> None:
     wanted = config.to_plain(search.base) | {
         "trial_epochs": search.epochs,
         "data": search.data,
-        "heads_only": search.heads_only,
     }
     file = run / "tuning.json"
     if not file.exists():

@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
+# It names a start and teachers that are not there: a search does without.
 TINY = """
+start = "gone"
+soft_labels = "gone.npz"
+distillation = 0.3
+small_epochs = 30
 batch = 16
 ema = 0.9
 mixed_precision = "float32"
@@ -44,6 +49,8 @@ def test_it_prints_a_table_and_leaves_settings_to_train_with(
     assert lines[0].split()[:2] == ["trial", "ferplus_accuracy"]
     assert {line.split()[0] for line in lines[1:]} == {"1", "2"}
     assert "72 images to learn from; trials are measured on 0.25 of Training" in done.stderr
+    assert "it leaves out start and soft_labels of" in done.stderr
+    assert "error" not in lines[0]  # A column that is there if a trial has failed.
     assert f"--config {run / 'best.toml'}" in done.stderr
     assert {"trials.csv", "trials.json", "best.toml"} <= {file.name for file in run.iterdir()}
 

@@ -19,7 +19,7 @@ from recognizer.training.fitting import Fitting, fit
 from recognizer.training.networks import MiniXception, ResNet9, changed
 from recognizer.training.preparation import TrainingSet, prepare
 from recognizer.training.settings import SettingsError
-from recognizer.training.trials import Heads, Scores, WholeNetwork
+from recognizer.training.trials import Scores, WholeNetwork, shortened
 from recognizer.training.tuning import Search, TuningError
 
 TINY = Fitting(
@@ -32,6 +32,9 @@ TINY = Fitting(
 )
 # The first three are by chance; to guide the next costs a second or more.
 SEARCH = Search(TINY, trials=3, epochs=1, data="drawn faces: 64 faces")
+
+
+CONFIGS = Path(config.__file__).parent / "configs"
 
 
 @pytest.fixture(scope="module")
@@ -173,22 +176,6 @@ def test_a_whole_network_is_fitted_and_measured(
     assert not (tmp_path / "checkpoint").exists()
 
 
-def test_heads_learn_from_the_features_of_a_fitted_network(
-    run_of_training: Path, training: TrainingSet, held_out: Faces, tmp_path: Path
-) -> None:
-    base = tuning.base_settings(None, None, run_of_training, seed=1)
-    assert base.network == TINY.network
-    search = Search(replace(base, batch=16), trials=1, epochs=30, data="", heads_only=True)
-    attempt = tuning.attempt_of(search, training, held_out, run_of_training)
-    assert isinstance(attempt, Heads)
-    settings = {"hidden": 32, "dropout": 0.0, "optimizer": "adam", "learning_rate": 0.01}
-    scores = attempt(tuning.fitting_of(search.base, settings), tmp_path)
-    assert scores.ferplus_accuracy > 0.4  # Four kinds of faces: chance is 0.25.
-    assert scores == replace(
-        attempt(tuning.fitting_of(search.base, settings), tmp_path), seconds=scores.seconds
-    )
-
-
 def test_a_fitted_network_comes_back_with_its_averaged_weights(
     run_of_training: Path, training: TrainingSet, held_out: Faces, tmp_path: Path
 ) -> None:
@@ -206,25 +193,70 @@ def test_weights_of_another_network_are_refused(run_of_training: Path, tmp_path:
         fitted.load(run_of_training, wider)
     with pytest.raises(SettingsError, match="cannot be taken for mini_xception"):
         fitted.load(run_of_training, MiniXception())
-    with pytest.raises(SettingsError, match="is resnet9, not vgg16"):
-        tuning.base_settings(None, "vgg16", run_of_training, seed=1)
-    with pytest.raises(SettingsError, match="is not the run folder of a training"):
-        tuning.base_settings(None, None, tmp_path, seed=1)
     with pytest.raises(SettingsError, match=r"nothing\.weights\.h5"):
         fitted.load(tmp_path / "nothing.weights.h5", TINY.network)
 
 
 def test_a_search_starts_from_a_file_or_an_architecture(tmp_path: Path) -> None:
     config.dump(TINY, tmp_path / "tiny.toml")
-    assert tuning.base_settings(tmp_path / "tiny.toml", None, None, 5) == replace(TINY, seed=5)
-    assert tuning.base_settings(tmp_path / "tiny.toml", "resnet9", None, 1) == TINY
-    other = tuning.base_settings(tmp_path / "tiny.toml", "mini_xception", None, 1)
+    lines: list[str] = []
+    assert tuning.base_settings(tmp_path / "tiny.toml", None, 5, lines.append) == replace(
+        TINY, seed=5
+    )
+    assert tuning.base_settings(tmp_path / "tiny.toml", "resnet9", 1, lines.append) == TINY
+    other = tuning.base_settings(tmp_path / "tiny.toml", "mini_xception", 1, lines.append)
     assert other == replace(TINY, network=MiniXception())
+    assert lines == []
     with pytest.raises(SettingsError, match='no architecture "resnet10"'):
-        tuning.base_settings(None, "resnet10", None, 1)
+        tuning.base_settings(None, "resnet10", 1, quiet)
+
+
+def test_a_search_begins_anew_and_without_teachers(tmp_path: Path) -> None:
+    file, lines = tmp_path / "student.toml", list[str]()
+    student = replace(TINY, start="teacher", soft_labels="soft.npz", distillation=0.3)
+    config.dump(student, file)
+    assert tuning.base_settings(file, None, 1, lines.append) == TINY
+    assert len(lines) == 1
+    assert f"it leaves out start and soft_labels of {file}" in lines[0]
+
+
+def test_a_search_does_not_keep_layers_random() -> None:
+    with pytest.raises(SettingsError, match="All but the last 4 layers of vgg16 would stay random"):
+        tuning.base_settings(None, "vgg16", 1, quiet)
+
+
+@pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.toml")), ids=lambda file: file.stem)
+def test_the_settings_that_come_along_can_be_searched(file: Path, tmp_path: Path) -> None:
+    base = tuning.base_settings(file, None, 1, quiet)
+    search = replace(SEARCH, trials=1, base=base)
+    trials = tuning.tune(search, Valley(), tmp_path, quiet)
+    best = config.load(tuning.save(trials, search, tmp_path))
+    assert best == tuning.fitting_of(base, trials[0].settings)
+    assert (best.start, best.soft_labels, best.distillation) == ("", "", 0)
+    assert best.epochs == base.epochs
+    for epochs in range(1, 5):
+        trial = shortened(best, epochs)
+        assert trial.all_epochs == epochs
+        assert trial.small_epochs < epochs
+
+
+@pytest.mark.parametrize(
+    ("small", "whole", "epochs", "expected"),
+    [(8, 12, 4, 2), (34, 46, 4, 2), (9, 12, 4, 3), (11, 12, 1, 0), (1, 12, 4, 0), (0, 12, 4, 0)],
+)
+def test_a_trial_sees_small_pictures_for_the_same_share_of_its_epochs(
+    small: int, whole: int, epochs: int, expected: int
+) -> None:
+    how = replace(TINY, epochs=whole - 2, finish_epochs=2, small_epochs=small, patience=0)
+    assert shortened(how, epochs).small_epochs == expected
+
+
+def test_the_finish_begins_at_a_twentieth_of_the_searched_rate() -> None:
+    settings = {"hidden": 0, "dropout": 0.1, "optimizer": "adam", "learning_rate": 0.00123}
+    assert tuning.fitting_of(TINY, settings).finish_learning_rate == 6.15e-5
 
 
 def test_too_few_images_for_a_step_are_refused(training: TrainingSet, held_out: Faces) -> None:
     search = replace(SEARCH, base=replace(TINY, batch=512))
     with pytest.raises(TuningError, match="takes 512 images and there are 96"):
-        tuning.attempt_of(search, training, held_out, None)
+        tuning.attempt_of(search, training, held_out)

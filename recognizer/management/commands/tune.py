@@ -15,10 +15,11 @@ from recognizer.training.selection import VALIDATIONS, select
 class Command(BaseCommand):
     help = (
         "Search for the width of a dense layer before the heads, its dropout, the optimizer and "
-        "its rates by Bayesian optimisation. Trials are measured on a part of Training that is "
-        "split off, so that PublicTest stays for reporting. Prints a table of the trials and "
-        "leaves trials.csv, trials.json and best.toml, for `train --config`, in the run folder. "
-        "Stop and start it as you like: it goes on after the last finished trial."
+        "its rates by Bayesian optimisation. Trials begin anew, without the `start` and the "
+        "teachers of the settings, and are measured on a part of Training that is split off, so "
+        "that PublicTest stays for reporting. Prints a table of the trials and leaves "
+        "trials.csv, trials.json and best.toml, for `train --config`, in the run folder. Stop "
+        "and start it as you like: it goes on after the last finished trial."
     )
     requires_system_checks: list[str] = []
 
@@ -26,14 +27,9 @@ class Command(BaseCommand):
         add = parser.add_argument
         add_source_options(parser)
         add("--trials", type=int, default=20, help="how many to try in all (%(default)s)")
-        add("--epochs", type=int, help="of each trial (4; with --weights 20)")
+        add("--epochs", type=int, default=4, help="of each trial (%(default)s)")
         add("--architecture", help="of the network (resnet9)")
         add("--config", type=Path, help="TOML with the settings that are not searched")
-        add(
-            "--weights",
-            type=Path,
-            help="a training's run folder or a .weights.h5: search its heads only, which is quick",
-        )
         add("--run", type=Path, help="run folder (runs/tune-ARCHITECTURE)")
         add(
             "--validation",
@@ -65,20 +61,13 @@ class Command(BaseCommand):
             ) from error
 
         fitting.set_threads(options["threads"])
-        weights, epochs = options["weights"], options["epochs"]
         try:
             base = tuning.base_settings(
-                options["config"], options["architecture"], weights, options["seed"]
+                options["config"], options["architecture"], options["seed"], self.report
             )
             run = options["run"] or Path("runs") / f"tune-{networks.name_of(base.network)}"
-            search = tuning.Search(
-                base,
-                options["trials"],
-                (20 if weights else 4) if epochs is None else epochs,
-                words,
-                bool(weights),
-            )
-            attempt = tuning.attempt_of(search, training, validation, weights)
+            search = tuning.Search(base, options["trials"], options["epochs"], words)
+            attempt = tuning.attempt_of(search, training, validation)
             trials = tuning.tune(search, attempt, run, self.report)
             best = tuning.save(trials, search, run)
         except ValueError as error:
