@@ -16,7 +16,7 @@ from recognizer.training.affect import AROUSAL_HEAD, VALENCE_HEAD, places
 from recognizer.training.agreement import Candidate, Floats, judge
 from recognizer.training.datasets.faces import FER2013_LABELS, DatasetError, Faces, distribution
 from recognizer.training.datasets.ratings import Ratings
-from recognizer.training.preparation import TrainingSet, prepare
+from recognizer.training.preparation import TrainingSet, prepare_training
 from recognizer.vision.cards import MAIN_HEAD
 from recognizer.vision.classification import OnnxClassifier, calibrate
 from recognizer.vision.emotions import EMOTIONS
@@ -72,7 +72,7 @@ def compare(
         DatasetError: the faces lack a split, or are not what the model takes.
     """
     _check(classifier, faces)
-    training = prepare(faces.split("Training"), faces.split("PublicTest"))
+    training = prepare_training(faces)
     learned = answer(classifier, training.images, "Training faces")
     rated = answer(classifier, faces.images[ratings.rows], "rated faces")
     candidates = [

@@ -68,16 +68,16 @@ def adjust_for_rare(
     Args:
         logits: (N, K).
         labels: (N,) true classes.
-        frequency: (K,) share of each class in training; a class of share 0 gets no bias.
+        frequency: (K,) share of each class in training; a class of share 0 is
+            treated as the commonest.
 
     Returns:
         K numbers to add to the logits.
     """
-    learned = frequency > 0
-    rare = np.zeros(len(frequency))
-    # What was never shown is not lifted: no data would tell how far.
-    rare[learned] = -np.log(frequency[learned])
-    rare[learned] -= rare[learned].mean()
+    shown = frequency > 0
+    # What was never shown is lifted no more than the commonest: no data would tell how far.
+    rare = -np.log(np.where(shown, frequency, frequency.max()))
+    rare -= rare[shown].mean()
     present = np.unique(labels)
     tried = []
     for strength in ADJUSTMENTS:

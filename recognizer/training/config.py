@@ -26,8 +26,12 @@ from recognizer.training.networks import ARCHITECTURES, Network, name_of, networ
 from recognizer.training.settings import SettingsError, plain, read, require_known, require_table
 
 
-def load(path: Path) -> Fitting:
+def load(path: Path, assignments: Sequence[str] = ()) -> Fitting:
     """Read a fitting's settings from a file of TOML; paths become relative to the current folder.
+
+    Args:
+        path: the file.
+        assignments: what to replace, see `with_assignments`.
 
     Raises:
         SettingsError: the file cannot be read or is not TOML, or a setting in it is unknown,
@@ -40,9 +44,12 @@ def load(path: Path) -> Fitting:
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is not valid TOML: {error}.") from error
     try:
-        return from_plain(_with_paths(given, path.parent, Path()))
+        how = _read(_with_paths(given, path.parent, Path()))
+        if not assignments:
+            _require_sense(how)
     except SettingsError as error:
         raise SettingsError(f"{path}: {error}") from error
+    return with_assignments(how, assignments) if assignments else how
 
 
 def dump(how: Fitting, path: Path, heading: str = "") -> None:
@@ -110,13 +117,17 @@ def _assigned(assignment: str) -> tuple[str, object]:
 
 def from_plain(given: Mapping[str, object]) -> Fitting:
     """Settings from tables as TOML or JSON gives them; SettingsError when they are not right."""
+    how = _read(given)
+    _require_sense(how)
+    return how
+
+
+def _read(given: Mapping[str, object]) -> Fitting:
+    """Settings that are right one by one."""
     require_known(given, tuple(field.name for field in fields(Fitting)))
     others = {name: value for name, value in given.items() if name != "network"}
     how = read(Fitting, others)
-    if "network" in given:
-        how = replace(how, network=_network(given["network"]))
-    _require_sense(how)
-    return how
+    return replace(how, network=_network(given["network"])) if "network" in given else how
 
 
 def _require_sense(how: Fitting) -> None:
@@ -125,6 +136,11 @@ def _require_sense(how: Fitting) -> None:
         raise SettingsError(
             f"distillation = {how.distillation:g} needs soft_labels, a file that "
             "`manage.py teach` writes."
+        )
+    if how.fer2013_weight == 1:
+        raise SettingsError(
+            "fer2013_weight = 1 leaves nothing of the loss to the eight emotions, which are what "
+            "the product answers; set it below 1."
         )
     if how.small_epochs and how.small_epochs >= how.all_epochs:
         raise SettingsError(

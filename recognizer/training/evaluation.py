@@ -191,8 +191,8 @@ def _check_size(classifier: OnnxClassifier, faces: Faces) -> None:
     size, given = classifier.card.preprocessing.size, faces.images.shape[1]
     if size != given:
         raise ValueError(
-            f"{classifier.name} takes faces of {size}x{size} pixels, but the data set's have "
-            f"{given}x{given}. Name a model of that size with --model or --compare."
+            f"{classifier.name} takes faces of {size}x{size} pixels, and these have "
+            f"{given}x{given}; only models of one size can be scored together."
         )
 
 

@@ -19,7 +19,7 @@ from recognizer.training.fitted import EXPORTED
 from recognizer.training.fitting import Fitting
 from recognizer.training.networks import FEATURES, Network, count_macs, name_of, without_weights
 from recognizer.training.non_faces import Features, LinearHead, NonFaceHead, fit_non_face_head
-from recognizer.training.preparation import TrainingSet
+from recognizer.training.preparation import TrainingSet, votes_per_emotion
 from recognizer.training.release import LABELS, NOTES, OUT_OF_FOLD, file_hash
 from recognizer.vision.cards import (
     AMBIGUITY_HEAD,
@@ -29,7 +29,6 @@ from recognizer.vision.cards import (
     UncertaintyRule,
     Weights,
 )
-from recognizer.vision.emotions import EMOTIONS
 from recognizer.vision.preprocessing import Preprocessing, normalize
 
 # Keras and ONNX Runtime add in another order; logits may differ by this much.
@@ -50,7 +49,8 @@ def draft(
     Args:
         model: fitted, as `fitting.fit` returns it.
         how: its settings, for the card.
-        training: what it learned from; the non-face head is fitted to it.
+        training: what it learned from, with the targets it was given; a head without any is
+            left out, and the non-face head is fitted to its pictures.
         folder: where to write.
         name: the model's.
         data: where `training` comes from and what was aimed for, for the card.
@@ -86,7 +86,7 @@ def draft(
             not_a_face=found.threshold if found else 1.0,
         ),
         metrics=metrics,
-        data={**data, **_data(training)},
+        data={**_data(training), **data},
         training=_recipe(how),
         notes=NOTES,
     )
@@ -106,7 +106,7 @@ def _recipe(how: Fitting) -> dict[str, Any]:
     recipe: dict[str, Any] = json.loads(json.dumps(asdict(how)))
     for table, name in ((recipe, "start"), (recipe, "soft_labels"), (recipe["network"], "weights")):
         if name in table:
-            table[name] = Path(table[name]).name
+            table[name] = Path(table[name]).resolve().name if table[name] else ""
     return recipe
 
 
@@ -116,9 +116,7 @@ def _data(training: TrainingSet) -> dict[str, Any]:
         "validation": "its PublicTest rows",
         "images": len(training),
         "left_out": training.left_out,
-        "votes_per_emotion": dict(
-            zip(EMOTIONS, training.ferplus.sum(axis=0).round(1).tolist(), strict=True)
-        ),
+        "votes_per_emotion": votes_per_emotion(training),
     }
 
 

@@ -307,8 +307,11 @@ def fingerprint(training: TrainingSet, validation: Faces) -> str:
 
 def _claim_run_folder(run: Path, how: Fitting, data: str) -> None:
     config = run / "config.json"
+    # Wherever the command is called from.
+    paths = {"start": how.start, "soft_labels": how.soft_labels}
+    paths = {name: str(Path(path).resolve()) if path else "" for name, path in paths.items()}
     more = {"architecture": name_of(how.network), "data": data}
-    wanted = json.loads(json.dumps(asdict(how) | more))
+    wanted = json.loads(json.dumps(asdict(how) | paths | more))
     if not config.exists():
         run.mkdir(parents=True, exist_ok=True)
         config.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")

@@ -15,6 +15,7 @@ from recognizer.training.datasets.faces import (
     distribution,
     majority,
 )
+from recognizer.vision.emotions import EMOTIONS
 
 HEADS = ("ferplus", "fer2013")
 
@@ -44,6 +45,11 @@ class TrainingSet:
 
     def __len__(self) -> int:
         return len(self.images)
+
+
+def prepare_training(faces: Faces) -> TrainingSet:
+    """The Training rows of a data set, kept apart from every other split: see `prepare`."""
+    return prepare(faces.split("Training"), faces.where(faces.splits != "Training"))
 
 
 def prepare(training: Faces, held_out: Faces) -> TrainingSet:
@@ -86,6 +92,11 @@ def _distinct(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def image_digests(images: NDArray[np.uint8]) -> NDArray[np.bytes_]:
     """SHA-256 of each image's pixels: what two rows have in common when they show the same."""
     return np.array([hashlib.sha256(image.tobytes()).digest() for image in images], "S32")
+
+
+def votes_per_emotion(training: TrainingSet) -> dict[str, float]:
+    """How many pictures each emotion makes up, a picture counting by its shares."""
+    return dict(zip(EMOTIONS, training.ferplus.sum(axis=0).round(1).tolist(), strict=True))
 
 
 def sampling_weights(training: TrainingSet, balance: float) -> NDArray[np.float64]:

@@ -157,7 +157,8 @@ class Evaluated:
         rows: of the whole split.
         scores: as `evaluation.scores` gives them.
         right: (rows of ferplus,) whether the answer is the majority's.
-        agreement: share of those rows on which FER-2013's own label is the majority's.
+        agreement: share of those rows, as far as they have a label of FER-2013's own, on which
+            it is the majority's.
     """
 
     card: ModelCard
@@ -226,8 +227,8 @@ def evaluated(card: ModelCard, split: str, answers: Answers) -> Evaluated:
 
 def _agreement(answers: Answers) -> float:
     own = np.array([EMOTIONS.index(name) for name in FER2013_LABELS])[answers.own_labels]
-    own[answers.own_labels < 0] = -1
-    return float((own == answers.labels)[answers.agreed].mean())
+    both = answers.agreed & (answers.own_labels >= 0)
+    return float((own == answers.labels)[both].mean()) if both.any() else 0.0
 
 
 def compare(

@@ -124,4 +124,4 @@ def test_shrinking_packed_pictures_is_said(
     assert "shrunk" not in capsys.readouterr().err
     dataset_pack(large, "--output", tmp_path / "small")
     said = capsys.readouterr().err
-    assert f"{large}: its images of 128x128 pixels were shrunk to 48x48; --size 128 keeps" in said
+    assert f"{large}: its images of 128x128 pixels were shrunk to 48x48." in said

@@ -74,6 +74,7 @@ def test_what_is_written_is_read_again(how: Fitting, tmp_path: Path) -> None:
         ("epochs = ", "is not valid TOML"),
         ("distillation = 0.3", "distillation = 0.3 needs soft_labels, a file that `manage.py"),
         ("epochs = 4\nfinish_epochs = 2\nsmall_epochs = 6", "leaves none of the 6 epochs"),
+        ("fer2013_weight = 1", "leaves nothing of the loss to the eight emotions"),
         ("patience = 3\nfinish_epochs = 2", "set finish_epochs = 0 with it"),
     ],
 )
@@ -136,6 +137,21 @@ def test_another_network_begins_with_its_defaults(place: int) -> None:
     assert config.with_assignments(how, assignments) == replace(
         how, network=Vgg16(weights="none"), start=""
     )
+
+
+def test_settings_are_judged_when_all_are_there(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("epochs = 8\nfinish_epochs = 2\nsmall_epochs = 6\n")
+    with pytest.raises(SettingsError, match="leaves none of the 5 epochs"):
+        config.load(file, ["epochs=3"])
+    how = config.load(file, ["epochs=3", "small_epochs=2"])
+    assert (how.epochs, how.small_epochs) == (3, 2)
+
+
+def test_a_start_that_is_named_beside_another_network_counts() -> None:
+    how = Fitting(start="runs/first")
+    named = config.with_assignments(how, ["start=runs/mini", "network.name=mini_xception"])
+    assert named.start == "runs/mini"
 
 
 def test_nothing_can_be_assigned_too() -> None:

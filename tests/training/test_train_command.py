@@ -12,6 +12,8 @@ from recognizer.services import model_store
 from recognizer.training.datasets.classes import CLASSES
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.datasets.votes import VotedFace, write_votes
+from recognizer.training.soft_labels import teach
+from recognizer.vision.classification import OnnxClassifier
 from recognizer.vision.preprocessing import normalize
 from tests.training.drawing import SHOWN, draw_face, write_drawn_set
 from tests.training.test_framing import Whole
@@ -126,16 +128,44 @@ def test_reviewed_faces_are_enough_to_train_on(
         split = "PublicTest" if number < 32 else "Training"
         faces.append(VotedFace(f"{number}.png", votes, f"owner-{number}", split))
     write_votes(tmp_path, faces)
-    (tmp_path / "tiny.toml").write_text(TINY.replace("distillation = 0.5", ""))
-    given = ["--config", str(tmp_path / "tiny.toml"), "--run", str(tmp_path / "run")]
-    call_command("train", str(tmp_path), *given, "--name", "reviewed")
+    (tmp_path / "tiny.toml").write_text(TINY)
+    given = [str(tmp_path), "--config", str(tmp_path / "tiny.toml")]
+    votes_only = ["--run", str(tmp_path / "run"), "--set", "distillation=0"]
+    call_command("train", *given, *votes_only, "--name", "reviewed")
     card = model_store.load("reviewed").card
     # Nobody has given them FER-2013's labels, or disagreed.
     assert set(card.heads) == {"ferplus"}
     assert card.metrics["PublicTest"]["fer2013"] is None
     assert card.affect is not None
     assert card.affect.valence.head == "ferplus"
-    assert "votes for its own label" not in str(card.data)
+    assert "votes" not in card.data
+    # A teacher says what FER-2013's labels would be.
+    write_tiny_model(tmp_path / "models" / "teacher")
+    soft = ["--output", str(tmp_path / "soft.npz")]
+    call_command("teach", str(tmp_path), "--teacher", "teacher", *soft)
+    call_command("train", *given, "--run", str(tmp_path / "taught"), "--name", "taught")
+    assert set(model_store.load("taught").card.heads) == {"ferplus", "fer2013"}
+    with pytest.raises(CommandError, match=r"reviewed has no head fer2013, so it cannot"):
+        call_command("teach", str(tmp_path), "--teacher", "reviewed", *soft)
+
+
+def test_teachers_that_have_seen_none_of_the_images_are_refused(
+    dataset: tuple[Path, Path],
+    faces: Faces,
+    tmp_path: Path,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
+    monkeypatch.setattr("recognizer.training.fitting.set_threads", lambda threads: None)
+    settings.MODELS_ROOT = tmp_path / "models"
+    teacher = OnnxClassifier(write_tiny_model(tmp_path / "teacher"))
+    teach([teacher], 255 - faces.images).save(tmp_path / "soft.npz")
+    (tmp_path / "tiny.toml").write_text(TINY)
+    given = [str(dataset[0]), "--config", str(tmp_path / "tiny.toml")]
+    with pytest.raises(CommandError, match=r"soft\.npz has none of these 96 images"):
+        call_command("train", *given, "--run", str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
 
 
 def test_held_out_faces_that_cannot_calibrate_are_refused_before_the_fitting(

@@ -162,7 +162,7 @@ def _table(result: dict[str, Any]) -> list[str]:
     for protocol in ("ferplus", "fer2013"):
         scores = result[protocol]
         if scores is None:
-            lines.append(f"\n{protocol}: this model has no such head")
+            lines.append(f"\n{protocol}: the model has no such head, or no row such a label")
             continue
         lines.append(f"\n{protocol}")
         lines += [f"  {name:20} {_value(name, value)}" for name, value in _single(scores)]

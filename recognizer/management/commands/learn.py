@@ -19,7 +19,7 @@ from recognizer.training import comparison
 from recognizer.training.datasets.faces import DatasetError, Faces
 from recognizer.training.datasets.reading import read_dataset, training_and_held_out
 from recognizer.training.evaluation import even_and_odd
-from recognizer.training.preparation import prepare
+from recognizer.training.preparation import TrainingSet, prepare, prepare_training
 from recognizer.vision.classification import OnnxClassifier
 
 logger = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ class Command(BaseCommand):
         if reference:
             # The even rows say how far to go, so only the odd ones may say what that cost.
             guard, unseen = even_and_odd(reference[1])
-            origin = finetuning.Origin(prepare(*reference), guard)
+            origin = finetuning.Origin(reference[0], guard)
         name = _free_name(f"learned-{run.pk}")
         with model_store.being_made(model_store.new_folder(name)) as partial:
             new = candidates.learn(old, reviewed, origin, partial, name, report)
@@ -122,8 +122,8 @@ class Command(BaseCommand):
         self.stderr.flush()
 
 
-def _reference(size: int) -> tuple[Faces, Faces] | None:
-    """The Training and held-out rows of REFERENCE_SET, if it is set.
+def _reference(size: int) -> tuple[TrainingSet, Faces] | None:
+    """What REFERENCE_SET has to learn from and has held out, if it is set.
 
     Raises:
         DatasetError: it cannot be read.
@@ -132,9 +132,9 @@ def _reference(size: int) -> tuple[Faces, Faces] | None:
         return None
     ferplus = Path(settings.REFERENCE_FERPLUS) if settings.REFERENCE_FERPLUS else None
     try:
-        return training_and_held_out(
-            read_dataset(Path(settings.REFERENCE_SET), ferplus=ferplus, size=size)
-        )
+        reading = read_dataset(Path(settings.REFERENCE_SET), ferplus=ferplus, size=size)
+        _, held_out = training_and_held_out(reading)
+        return prepare_training(reading.faces), held_out
     except (DatasetError, OSError) as error:
         raise DatasetError(f"REFERENCE_SET can't be read. {error}") from error
 

@@ -11,7 +11,7 @@ from recognizer.management.dataset.options import add_source_options, read_sourc
 from recognizer.services import model_store
 from recognizer.training.datasets.faces import DatasetError
 from recognizer.training.datasets.reading import training_and_held_out
-from recognizer.training.preparation import prepare
+from recognizer.training.preparation import HEADS, prepare_training
 from recognizer.training.soft_labels import teach
 from recognizer.vision.classification import OnnxClassifier
 
@@ -39,8 +39,8 @@ class Command(BaseCommand):
             raise CommandError(str(error), returncode=2) from error
         try:
             reading = read_source(options, self.stderr.write)
-            learned, _ = training_and_held_out(reading)
-            training = prepare(learned, reading.faces.where(reading.faces.splits != "Training"))
+            training_and_held_out(reading)  # Is there something of both?
+            training = prepare_training(reading.faces)
             bar = tqdm(teachers, "teachers", unit="model", disable=None)
             labels = teach(teachers, training.images, bar)
         except (DatasetError, ValueError) as error:
@@ -61,6 +61,11 @@ def _check(teachers: list[OnnxClassifier], options: dict[str, Any]) -> None:
             raise ValueError(
                 f"{teacher.name} takes faces of {size}x{size} pixels, and --size is "
                 f"{options['size']}."
+            )
+        if missing := [head for head in HEADS if head not in teacher.card.heads]:
+            raise ValueError(
+                f"{teacher.card.name} has no head {' and '.join(missing)}, so it cannot teach: it was "
+                "trained on pictures without such labels."
             )
     if options["output"].suffix != ".npz":
         raise ValueError(f"--output {options['output']}: the file's name must end in .npz.")

@@ -1,5 +1,6 @@
 """Fit, calibrate and export a model from a data set of faces."""
 
+import json
 import os
 import shutil
 from argparse import ArgumentParser
@@ -18,7 +19,12 @@ from recognizer.training import evaluation, non_faces
 from recognizer.training.datasets.backgrounds import Backgrounds, read_backgrounds
 from recognizer.training.datasets.faces import UNKNOWN, DatasetError, Faces, majority
 from recognizer.training.datasets.reading import UNVOTED, Reading, training_and_held_out
-from recognizer.training.preparation import TrainingSet, distilled, prepare
+from recognizer.training.preparation import (
+    TrainingSet,
+    distilled,
+    prepare_training,
+    votes_per_emotion,
+)
 from recognizer.training.soft_labels import SoftLabels
 
 if TYPE_CHECKING:
@@ -87,11 +93,10 @@ class Command(BaseCommand):
         run = options["run"] or Path("runs") / options["name"]
         _check_place(run)  # Before hours of work, not after them.
         reading = read_source(options, self.report)
-        learned, held_out = training_and_held_out(reading)
+        _, held_out = training_and_held_out(reading)
         watched, _ = halves = evaluation.even_and_odd(held_out)
         _check_held_out(halves)
-        unlearned = reading.faces.where(reading.faces.splits != "Training")
-        training = prepare(learned, unlearned)
+        training = prepare_training(reading.faces)
         self.report(f"{len(training)} images to learn from; left out: {training.left_out}.")
         if options["backgrounds"]:
             found = self.backgrounds(options["backgrounds"], training.images.shape[1])
@@ -102,13 +107,14 @@ class Command(BaseCommand):
 
         fitting.set_threads(max(1, options["threads"]))
         how = fitting.with_best_precision(how)
-        targets, aims = self.taught(training, how)
+        targets, aims = self.taught(training, how, options["config"] == DEFAULT_CONFIG)
         # Stopping early chooses, so it may not look at the rows that report.
         watched = watched if how.patience else held_out
         model = fitting.fit(targets, watched, how, run, self.report)
-        data = {**_origin(options, reading, training), "targets": aims}
+        origin = _origin(options, reading, training)
+        data = {**origin, "targets": aims, "votes_per_emotion": votes_per_emotion(training)}
         with model_store.being_made(folder) as partial:
-            card = export.draft(model, how, training, partial, options["name"], data, self.report)
+            card = export.draft(model, how, targets, partial, options["name"], data, self.report)
             card = replace(card, training={**card.training, **fitting.effort(run)})
             classifier = release.release(card, held_out, partial, self.report)
             shutil.copyfile(run / model_reports.HISTORY, partial / model_reports.HISTORY)
@@ -120,8 +126,17 @@ class Command(BaseCommand):
         self.report(f"{len(found)} backgrounds cut out of the photos in {folder}.")
         return found
 
-    def taught(self, training: TrainingSet, how: "Fitting") -> tuple[TrainingSet, str]:
-        """The training set with the targets that the settings ask for, and these in words."""
+    def taught(self, training: TrainingSet, how: "Fitting", usual: bool) -> tuple[TrainingSet, str]:
+        """The training set with the targets that the settings ask for, and these in words.
+
+        Args:
+            training: with the targets of its votes.
+            how: the settings.
+            usual: they are the usual ones, whose teachers nobody has asked for.
+
+        Raises:
+            DatasetError: teachers were asked for, and have seen none of the images.
+        """
         votes = "shares of the votes for the eight emotions, single votes dropped"
         if not how.distillation:
             if how.soft_labels:
@@ -130,6 +145,15 @@ class Command(BaseCommand):
         labels = SoftLabels.load(Path(how.soft_labels))
         answers = labels.of(training.images)
         seen = int((~np.isnan(answers["ferplus"]).any(axis=1)).sum())
+        if not seen and usual:
+            self.report("The usual teachers have seen none of these images: votes only.")
+            return training, votes
+        if not seen:
+            raise DatasetError(
+                f"{how.soft_labels} has none of these {len(training)} images; it was made from "
+                "another data set, or at another --size. Make it anew with `manage.py teach`, or "
+                "do without teachers: --set distillation=0."
+            )
         aims = (
             f"{votes}; of {seen} of {len(training)} images {how.distillation:.0%} the answers of "
             f"{', '.join(labels.teachers)}"
@@ -157,12 +181,12 @@ def _settings(options: dict[str, Any]) -> "Fitting":
             f"Training needs more than serving ({error}). Install it with "
             "`.venv/bin/python -m pip install -r requirements.txt` and try again."
         ) from error
-    how = config.load(options["config"])
-    wanted = {
-        name: options[name] for name in ("start", "epochs", "seed") if options[name] is not None
-    }
-    how = config.from_plain(config.to_plain(how) | wanted)
-    return config.with_assignments(how, options["set"])
+    wanted = [
+        f"{name}={json.dumps(options[name])}"
+        for name in ("start", "epochs", "seed")
+        if options[name] is not None
+    ]
+    return config.load(options["config"], [*wanted, *options["set"]])
 
 
 def _check_held_out(halves: tuple[Faces, Faces]) -> None:
@@ -178,13 +202,13 @@ def _check_held_out(halves: tuple[Faces, Faces]) -> None:
 
 def _origin(options: dict[str, Any], reading: Reading, training: TrainingSet) -> dict[str, Any]:
     """Where the pictures come from, for the card; names, and no folders of this machine."""
-    origin: dict[str, Any] = {"source": f"{options['source'].name} ({reading.layout})"}
+    origin: dict[str, Any] = {"source": f"{options['source'].resolve().name} ({reading.layout})"}
     if options["ferplus"]:
         origin["votes"] = options["ferplus"].name
     elif reading.layout in UNVOTED:
         origin["votes"] = "none; each picture counts as ten votes for its own label"
     if options["extra"]:
-        origin["extra"] = [place.name for place in options["extra"]]
+        origin["extra"] = [place.resolve().name for place in options["extra"]]
     if reading.problems:
         origin["skipped"] = len(reading.problems)
     if training.backgrounds:

@@ -19,6 +19,8 @@ def require_free(output: Path) -> None:
             f"{output} exists already and is in use; remove it, or give an empty folder or one "
             "that is not there."
         )
+    if output.is_mount():
+        raise DatasetError(f"{output} is a mount point; give a folder in it.")
 
 
 @contextmanager
@@ -32,7 +34,7 @@ def whole_folder(output: Path) -> Iterator[Path]:
         OSError: it cannot be written.
     """
     require_free(output)
-    output = output.absolute()
+    output = output.resolve()  # A link stays, and what it leads to is written.
     partial = output.with_name(f".{output.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:

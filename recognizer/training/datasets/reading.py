@@ -147,8 +147,8 @@ def _read_packed(source: Path, size: int, hold_out: bool) -> Reading:
     numbers, side = np.arange(1, len(faces) + 1), faces.images.shape[1]
     reading = _whole(faces, source, PACKED, size, hold_out, numbers, read_groups(source))
     if size < side:
-        note = f"{source}: its images of {side}x{side} pixels were shrunk to {size}x{size}; "
-        reading = replace(reading, notes=(*reading.notes, f"{note}--size {side} keeps them."))
+        note = f"{source}: its images of {side}x{side} pixels were shrunk to {size}x{size}."
+        reading = replace(reading, notes=(*reading.notes, note))
     return reading
 
 
