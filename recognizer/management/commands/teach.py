@@ -64,8 +64,8 @@ def _check(teachers: list[OnnxClassifier], options: dict[str, Any]) -> None:
             )
         if missing := [head for head in HEADS if head not in teacher.card.heads]:
             raise ValueError(
-                f"{teacher.card.name} has no head {' and '.join(missing)}, so it cannot teach: it was "
-                "trained on pictures without such labels."
+                f"{teacher.card.name} has no head {' and '.join(missing)}, so it cannot teach: "
+                "it was trained on pictures without such labels."
             )
     if options["output"].suffix != ".npz":
         raise ValueError(f"--output {options['output']}: the file's name must end in .npz.")
