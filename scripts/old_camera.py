@@ -69,7 +69,6 @@ def main(arguments: Sequence[str]) -> None:
 def _run(options: argparse.Namespace, folder: Path) -> None:
     from django.core.management import call_command
 
-    from recognizer.training.datasets.faces import majority
     from recognizer.training.datasets.reading import read_dataset
     from recognizer.vision.emotions import EMOTIONS
 
@@ -79,8 +78,7 @@ def _run(options: argparse.Namespace, folder: Path) -> None:
         call_command("models", "promote", "begun-with")
     faces = read_dataset(options.fer2013, ferplus=options.ferplus).faces
     rows = faces.split("PublicTest")
-    labels = majority(rows.votes)
-    agreed = np.flatnonzero((labels >= 0) & (labels < len(EMOTIONS)))
+    labels, agreed = rows.majority, np.flatnonzero(rows.agreed)
     rng = np.random.default_rng(options.seed)
     chosen = rng.permutation(agreed)[: options.pool + options.held_out]
     pool, held_out = chosen[: options.pool], chosen[options.pool :]

@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
-from recognizer.training.fitting import Fitting
+from recognizer.training.hyperparameters import Fitting
 from recognizer.training.networks import ARCHITECTURES, Network, name_of, network_from, settings_of
 from recognizer.training.settings import SettingsError, plain, read, require_known, require_table
 

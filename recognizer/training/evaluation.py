@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from recognizer.training import bootstrap, metrics
-from recognizer.training.datasets.faces import FER2013_LABELS, NOT_A_FACE, Faces, majority
+from recognizer.training.datasets.faces import FER2013_LABELS, Faces
 from recognizer.training.metrics import Floats, Labels
 from recognizer.training.preparation import image_digests
 from recognizer.vision.cards import AMBIGUITY_HEAD, MAIN_HEAD, NOT_A_FACE_HEAD, ModelCard
@@ -35,10 +35,10 @@ class Answers:
         threshold: scores above it are uncertain.
         answered: (N,) bool, the model commits: its score is not above the threshold, and it
             takes the picture for a face.
-        labels: (N,) the FER+ majority, see `majority`.
+        labels: (N,) the FER+ majority, see `Faces`.
         own_labels: (N,) FER-2013's own labels.
         agreed: (N,) bool, an emotion has the majority; there is at least one such row.
-        disputed: (N,) bool, a named row that is no majority non-face, and yet no emotion won.
+        disputed: (N,) bool, see `Faces`.
     """
 
     probabilities: Floats
@@ -82,9 +82,7 @@ def answer(classifier: OnnxClassifier, faces: Faces) -> Answers:
         ValueError: the model takes another size, or no row has a FER+ majority.
     """
     _check_size(classifier, faces)
-    labels = majority(faces.votes)
-    agreed = (labels >= 0) & (labels < len(EMOTIONS))
-    if not agreed.any():
+    if not faces.agreed.any():
         raise ValueError("No row of this split has a FER+ majority; there is nothing to score.")
     rule = classifier.card.uncertainty
     by_head = _calibrated(classifier, faces)
@@ -99,17 +97,11 @@ def answer(classifier: OnnxClassifier, faces: Faces) -> Answers:
         score=score,
         threshold=rule.threshold,
         answered=answered,
-        labels=labels,
+        labels=faces.majority,
         own_labels=faces.labels,
-        agreed=agreed,
-        disputed=faces.named & (labels != NOT_A_FACE) & ~agreed,
+        agreed=faces.agreed,
+        disputed=faces.disputed,
     )
-
-
-def can_be_scored(faces: Faces) -> bool:
-    """Whether any row has a FER+ majority for an emotion."""
-    labels = majority(faces.votes)
-    return bool(((labels >= 0) & (labels < len(EMOTIONS))).any())
 
 
 def scores(answers: Answers) -> dict[str, Any]:

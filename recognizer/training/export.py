@@ -16,7 +16,7 @@ from keras import layers
 
 from recognizer.training import calibration
 from recognizer.training.fitted import EXPORTED
-from recognizer.training.fitting import Fitting
+from recognizer.training.hyperparameters import Fitting
 from recognizer.training.networks import FEATURES, Network, count_macs, name_of, without_weights
 from recognizer.training.non_faces import Features, LinearHead, NonFaceHead, fit_non_face_head
 from recognizer.training.preparation import TrainingSet, votes_per_emotion

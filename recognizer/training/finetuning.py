@@ -20,7 +20,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from recognizer.training.augmentation import Augmentation, augment
-from recognizer.training.datasets.faces import Faces, majority
+from recognizer.training.datasets.faces import Faces
 from recognizer.training.fitting import logits
 from recognizer.training.networks import HEAD_WIDTHS
 from recognizer.training.preparation import TrainingSet
@@ -177,15 +177,14 @@ def _short_enough(
     forgotten: float,
 ) -> Way:
     """The longest of the ways, the old network first, that forgets no more than is allowed."""
-    labels = majority(guard.votes)
-    agreed = (labels >= 0) & (labels < HEAD_WIDTHS["ferplus"])
-    if not agreed.any():
+    images, labels = guard.images[guard.agreed], guard.majority[guard.agreed]
+    if not len(labels):
         return ways[-1]  # Nothing to be forgotten could be seen.
 
     def right(way: Way) -> float:
         model.set_weights(_between(old, new, way.share))
-        said = logits(model, guard.images[agreed])["ferplus"].argmax(axis=1)
-        return float((said == labels[agreed]).mean())
+        said = logits(model, images)["ferplus"].argmax(axis=1)
+        return float((said == labels).mean())
 
     before = right(ways[0])
     for way in reversed(ways[1:]):

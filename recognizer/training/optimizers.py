@@ -1,14 +1,12 @@
 """Optimisers by name, and one that Keras lacks. Importing this module imports TensorFlow."""
 
 import math
-from typing import TYPE_CHECKING
 
 import keras
 import tensorflow as tf
 from keras import ops
 
-if TYPE_CHECKING:
-    from recognizer.training.fitting import Fitting
+from recognizer.training.hyperparameters import Fitting
 
 # Newton-Schulz coefficients and steps of Jordan et al.: singular values end within about 0.7-1.2.
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -18,7 +16,7 @@ _STEPS = 5
 _SMALLEST_SIDE = 48
 
 
-def make(how: "Fitting", steps: int) -> keras.optimizers.Optimizer:
+def make(how: Fitting, steps: int) -> keras.optimizers.Optimizer:
     """The optimiser that the settings ask for, with its schedule; `steps` make an epoch."""
     rate = _Rate(how, steps)
     decay = how.weight_decay
@@ -38,7 +36,7 @@ def make(how: "Fitting", steps: int) -> keras.optimizers.Optimizer:
 class _Rate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # untyped
     """The learning rate of `Fitting`, step by step."""
 
-    def __init__(self, how: "Fitting", steps: int) -> None:
+    def __init__(self, how: Fitting, steps: int) -> None:
         schedules = keras.optimizers.schedules
         self.warm_up = min(2, how.epochs) * steps
         self.turn = how.epochs * steps

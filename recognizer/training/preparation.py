@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from recognizer.training.datasets.backgrounds import Backgrounds
 from recognizer.training.datasets.faces import (
     FER2013_LABELS,
-    NOT_A_FACE,
     UNKNOWN,
     Faces,
     distribution,
@@ -49,14 +48,14 @@ class TrainingSet:
 
 def prepare_training(faces: Faces) -> TrainingSet:
     """The Training rows of a data set, kept apart from every other split: see `prepare`."""
-    return prepare(faces.split("Training"), faces.where(faces.splits != "Training"))
+    return prepare(faces.split("Training"), faces.images[faces.splits != "Training"])
 
 
-def prepare(training: Faces, held_out: Faces) -> TrainingSet:
-    """Drop non-faces, rows that leak into `held_out`, and repeats (their votes are added up)."""
+def prepare(training: Faces, held_out: NDArray[np.uint8]) -> TrainingSet:
+    """Drop non-faces, rows whose image is held out, and repeats (their votes are added up)."""
     digests = image_digests(training.images)
-    leaking = np.isin(digests, image_digests(held_out.images))
-    not_faces = ~training.named | (training.votes[:, NOT_A_FACE] >= 6)
+    leaking = np.isin(digests, image_digests(held_out))
+    not_faces = training.non_face
     no_emotion = distribution(training.votes).sum(axis=1) == 0
     usable = ~leaking & ~not_faces & ~no_emotion
     kept = training.where(usable)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from recognizer.training import calibration, evaluation, framing
 from recognizer.training.affect import with_affect
-from recognizer.training.datasets.faces import FER2013_LABELS, NOT_A_FACE, Faces, majority
+from recognizer.training.datasets.faces import FER2013_LABELS, Faces
 from recognizer.training.non_faces import FALSE_ALARMS
 from recognizer.vision.cards import AMBIGUITY_HEAD, MAIN_HEAD, NOT_A_FACE_HEAD, Head, ModelCard
 from recognizer.vision.classification import OnnxClassifier
@@ -107,17 +107,13 @@ def file_hash(path: Path) -> str:
 
 def _agreed(faces: Faces) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Images and labels of the rows whose annotators agree on an emotion."""
-    labels = majority(faces.votes)
-    agreed = (labels >= 0) & (labels < len(EMOTIONS))
-    return faces.images[agreed], labels[agreed]
+    return faces.images[faces.agreed], faces.majority[faces.agreed]
 
 
 def _asked(faces: Faces) -> tuple[Faces, NDArray[np.int64], NDArray[np.bool_]]:
     """Rows that show a face, their majority labels, and whether the annotators disagree."""
-    labels = majority(faces.votes)
-    disputed = faces.named & (labels != NOT_A_FACE) & ((labels < 0) | (labels >= len(EMOTIONS)))
-    asked = disputed | ((labels >= 0) & (labels < len(EMOTIONS)))
-    return faces.where(asked), labels[asked], disputed[asked]
+    asked = faces.agreed | faces.disputed
+    return faces.where(asked), faces.majority[asked], faces.disputed[asked]
 
 
 def _fit_heads(classifier: OnnxClassifier, even: Faces) -> dict[str, Head]:
@@ -189,9 +185,7 @@ def _no_face(classifier: OnnxClassifier, faces: Faces) -> dict[str, Any] | None:
     answers = classifier.answers(normalize(faces.images)).not_a_face
     assert answers is not None  # The head is there.
     called = answers > classifier.card.uncertainty.not_a_face
-    labels = majority(faces.votes)
-    marked = ~faces.named | (faces.votes[:, NOT_A_FACE] >= 6)
-    agreed = (labels >= 0) & (labels < len(EMOTIONS)) & ~marked
+    marked, agreed = faces.non_face, faces.agreed & ~faces.non_face
     return {
         "faces": int(agreed.sum()),
         "faces_called_none": float(called[agreed].mean()) if agreed.any() else None,

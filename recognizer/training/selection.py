@@ -1,12 +1,11 @@
 """Held-out faces to choose settings by, so that PublicTest stays for reporting."""
 
-from dataclasses import replace
 from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.training.datasets.faces import UNKNOWN, DatasetError, Faces, majority
+from recognizer.training.datasets.faces import DatasetError, Faces
 from recognizer.training.preparation import TrainingSet, image_digests, prepare
 
 Validation = Literal["part", "PublicTest"]
@@ -34,10 +33,8 @@ def select(
         training, held_out = split_off(training, share, seed)
         words = f"{share:g} of Training, split off with seed {seed}"
     leaks = np.concatenate([held_out.images, faces.images[faces.splits != "Training"]])
-    # Only the images of what is held out matter here.
-    prepared = prepare(training, replace(held_out, images=leaks))
-    labels = majority(held_out.votes)
-    if not ((labels >= 0) & (labels < UNKNOWN)).any():
+    prepared = prepare(training, leaks)
+    if not held_out.agreed.any():
         raise DatasetError(f"There is no face to choose by whose votes agree ({words}).")
     if not len(prepared):
         raise DatasetError("There is no face left to learn from; split off a smaller share.")

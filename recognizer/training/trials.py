@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.training.datasets.faces import Faces, majority
-from recognizer.training.fitting import Fitting, fit, logits
+from recognizer.training.fitting import fit, logits
+from recognizer.training.hyperparameters import Fitting
 from recognizer.training.networks import HEAD_WIDTHS
 from recognizer.training.preparation import TrainingSet
 

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from recognizer.training import config
 from recognizer.training.datasets.faces import Faces
-from recognizer.training.fitting import Fitting
+from recognizer.training.hyperparameters import Fitting
 from recognizer.training.networks import changed, name_of, network_from
 from recognizer.training.networks.pretrained import require_taught
 from recognizer.training.preparation import TrainingSet

@@ -35,4 +35,4 @@ def reviewed(strange: Faces) -> TrainingSet:
     """More such faces, to learn from."""
     from tests.training.fitted_model import negatives
 
-    return prepare(negatives(seed=1, count=48), strange)
+    return prepare(negatives(seed=1, count=48), strange.images)

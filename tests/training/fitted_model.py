@@ -13,7 +13,7 @@ from recognizer.training.augmentation import Augmentation
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.datasets.fer2013 import read
 from recognizer.training.finetuning import FineTuning
-from recognizer.training.fitting import Fitting
+from recognizer.training.hyperparameters import Fitting
 from recognizer.training.networks import SimpleCnn
 from recognizer.training.preparation import prepare
 from recognizer.vision.emotions import EMOTIONS
@@ -46,7 +46,7 @@ def write_fitted_model(folder: Path) -> Path:
     faces = read(*write_drawn_set(beside))
     held_out = faces.split("PublicTest")
     noise = np.random.default_rng(5).integers(0, 256, (8, 48, 48), dtype=np.uint8)
-    training = replace(prepare(faces.split("Training"), held_out), non_faces=noise)
+    training = replace(prepare(faces.split("Training"), held_out.images), non_faces=noise)
     model = fitting.fit(training, held_out, _HOW, beside / "run", lambda _: None)
     card = export.draft(model, _HOW, training, folder, folder.name, {}, lambda _: None)
     card.save(folder / "card.json")

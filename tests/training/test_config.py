@@ -7,7 +7,7 @@ pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
 
 from recognizer.training import config
 from recognizer.training.augmentation import Augmentation
-from recognizer.training.fitting import Fitting
+from recognizer.training.hyperparameters import Fitting
 from recognizer.training.networks import MiniXception, Vgg16
 from recognizer.training.settings import SettingsError
 from recognizer.training.soft_labels import SoftLabels

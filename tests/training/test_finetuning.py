@@ -42,7 +42,7 @@ def network(fitted_model: Path) -> Network:
 @pytest.fixture(scope="module")
 def familiar(faces: Faces) -> TrainingSet:
     """What the network was fitted on."""
-    return prepare(faces.split("Training"), faces.split("PublicTest"))
+    return prepare(faces.split("Training"), faces.split("PublicTest").images)
 
 
 def quiet(_: str) -> None:
@@ -184,7 +184,7 @@ def test_what_it_came_from_has_a_word_in_how_far_it_goes(
 
 
 def test_too_few_faces_are_not_learned_from(network: Network, strange: Faces) -> None:
-    few = prepare(negatives(seed=3, count=FEWEST_FACES - 1), strange)
+    few = prepare(negatives(seed=3, count=FEWEST_FACES - 1), strange.images)
     model = network()
     with pytest.raises(NothingLearned, match=f"There are {FEWEST_FACES - 1} faces to learn from"):
         fine_tune(model, few, None, QUICK, quiet)

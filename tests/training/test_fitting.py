@@ -13,8 +13,9 @@ from tests.training.test_framing import Whole
 
 pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
 
-from recognizer.training import export, fitting, optimizers, release
-from recognizer.training.fitting import Fitting, fit, logits
+from recognizer.training import export, hyperparameters, optimizers, release, steps
+from recognizer.training.fitting import fit, logits
+from recognizer.training.hyperparameters import Fitting
 from recognizer.training.networks import (
     MiniXception,
     Network,
@@ -37,7 +38,7 @@ TINY = Fitting(
 
 @pytest.fixture(scope="module")
 def training(faces: Faces) -> TrainingSet:
-    return prepare(faces.split("Training"), faces.split("PublicTest"))
+    return prepare(faces.split("Training"), faces.split("PublicTest").images)
 
 
 @pytest.fixture(scope="module")
@@ -189,9 +190,9 @@ def test_a_network_tied_to_its_size_cannot_begin_smaller(
 
 def test_a_cpu_without_bfloat16_fits_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "read_text", lambda *_, **__: "flags : sse2 avx2")
-    assert fitting.best_precision() == "float32"
+    assert hyperparameters.best_precision() == "float32"
     monkeypatch.setattr(Path, "read_text", lambda *_, **__: "flags : avx512_bf16 amx_bf16")
-    assert fitting.best_precision() == "mixed_bfloat16"
+    assert hyperparameters.best_precision() == "mixed_bfloat16"
 
 
 def test_the_finish_starts_again_low_and_ends_at_nothing() -> None:
@@ -213,4 +214,4 @@ def test_the_finish_starts_again_low_and_ends_at_nothing() -> None:
     ],
 )
 def test_max_pooling_is_seen_wherever_it_is(network: Network, pools: bool) -> None:
-    assert fitting._has_max_pooling(network.build(48)) is pools
+    assert steps._has_max_pooling(network.build(48)) is pools

@@ -12,7 +12,7 @@ from recognizer.training.preparation import TrainingSet, prepare
 
 @pytest.fixture
 def training(faces: Faces) -> TrainingSet:
-    prepared = prepare(faces.split("Training"), faces.split("PublicTest"))
+    prepared = prepare(faces.split("Training"), faces.split("PublicTest").images)
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (30, 48, 48)).astype(np.uint8)
     return replace(prepared, non_faces=noise)

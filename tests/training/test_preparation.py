@@ -28,26 +28,26 @@ def make(
 
 def test_rows_that_leak_into_the_held_out_set_are_left_out() -> None:
     training = make([1, 2, 3], [{HAPPY: 10}] * 3)
-    prepared = prepare(training, make([2], [{HAPPY: 10}]))
+    prepared = prepare(training, make([2], [{HAPPY: 10}]).images)
     assert [int(image[0, 0]) for image in prepared.images] == [1, 3]
     assert prepared.left_out["identical to a held-out image"] == 1
 
 
 def test_non_faces_are_left_out() -> None:
     training = make([1, 2, 3], [{HAPPY: 10}, {NF: 6, HAPPY: 4}, {NF: 10}], [True, True, False])
-    prepared = prepare(training, make([9], [{HAPPY: 10}]))
+    prepared = prepare(training, make([9], [{HAPPY: 10}]).images)
     assert len(prepared) == 1
     assert prepared.left_out["not a face"] == 2
 
 
 def test_votes_of_identical_images_are_added_up() -> None:
     training = make([5, 6, 5], [{HAPPY: 10}, {SAD: 10}, {SAD: 10}])
-    prepared = prepare(training, make([9], [{HAPPY: 10}]))
+    prepared = prepare(training, make([9], [{HAPPY: 10}]).images)
     assert len(prepared) == 2
     assert prepared.ferplus[0, HAPPY] == prepared.ferplus[0, SAD] == 0.5
 
 
 def test_every_target_is_a_distribution() -> None:
     training = make([1, 2], [{HAPPY: 7, SAD: 3}, {HAPPY: 1, SAD: 1}])
-    prepared = prepare(training, make([9], [{HAPPY: 10}]))
+    prepared = prepare(training, make([9], [{HAPPY: 10}]).images)
     assert np.allclose(prepared.ferplus.sum(axis=1), 1)

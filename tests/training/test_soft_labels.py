@@ -39,7 +39,7 @@ def test_a_face_and_its_mirror_image_are_taught_alike(
 
 
 def test_images_that_no_teacher_saw_keep_their_votes(teacher: OnnxClassifier, faces: Faces) -> None:
-    training = prepare(faces.split("Training"), faces.split("PublicTest"))
+    training = prepare(faces.split("Training"), faces.split("PublicTest").images)
     half = len(training) // 2
     taught = teach([teacher], training.images[:half]).of(training.images)
     mixed = distilled(training, taught, 0.5)
@@ -60,7 +60,7 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_targets_move_towards_the_teacher(faces: Faces, teacher: OnnxClassifier) -> None:
-    training = prepare(faces.split("Training"), faces.split("PublicTest"))
+    training = prepare(faces.split("Training"), faces.split("PublicTest").images)
     taught = teach([teacher], training.images).of(training.images)
     half = distilled(training, taught, 0.5)
     np.testing.assert_allclose(half.ferplus, (training.ferplus + taught["ferplus"]) / 2)

@@ -33,7 +33,7 @@ def test_soft_labels_are_written_for_every_training_image(
     target = tmp_path / "soft.npz"
     call_command("teach", *arguments(dataset), "--teacher", "one", "two", "--output", str(target))
     labels = SoftLabels.load(target)
-    training = prepare(faces.split("Training"), faces.split("PublicTest"))
+    training = prepare(faces.split("Training"), faces.split("PublicTest").images)
     assert len(labels.of(training.images)["ferplus"]) == len(training)
     assert labels.teachers == ("one 2026.11", "two 2026.11")
 

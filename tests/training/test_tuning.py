@@ -15,7 +15,8 @@ pytest.importorskip("sklearn", reason="scikit-learn is needed to tune")
 
 from recognizer.training import config, fitted, tuning
 from recognizer.training.datasets.faces import Faces
-from recognizer.training.fitting import Fitting, fit
+from recognizer.training.fitting import fit
+from recognizer.training.hyperparameters import Fitting
 from recognizer.training.networks import MiniXception, ResNet9, changed
 from recognizer.training.preparation import TrainingSet, prepare
 from recognizer.training.settings import SettingsError
@@ -39,7 +40,7 @@ CONFIGS = Path(config.__file__).parent / "configs"
 
 @pytest.fixture(scope="module")
 def training(faces: Faces) -> TrainingSet:
-    return prepare(faces.split("Training"), faces.split("PublicTest"))
+    return prepare(faces.split("Training"), faces.split("PublicTest").images)
 
 
 @pytest.fixture(scope="module")

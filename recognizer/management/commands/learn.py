@@ -84,7 +84,7 @@ class Command(BaseCommand):
             )
             reading = read_dataset(Path(place) / "faces", size=size)
         learned, held_out = training_and_held_out(reading)
-        reviewed = prepare(learned, held_out)
+        reviewed = prepare(learned, held_out.images)
         report(
             f"{len(reviewed)} reviewed faces to learn from, {len(held_out)} held out, "
             f"of {exported.photos} photos."

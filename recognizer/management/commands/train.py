@@ -17,7 +17,7 @@ from recognizer.management.dataset.options import add_source_options, read_sourc
 from recognizer.services import model_store
 from recognizer.training import evaluation, non_faces
 from recognizer.training.datasets.backgrounds import Backgrounds, read_backgrounds
-from recognizer.training.datasets.faces import UNKNOWN, DatasetError, Faces, majority
+from recognizer.training.datasets.faces import DatasetError, Faces
 from recognizer.training.datasets.reading import UNVOTED, Reading, training_and_held_out
 from recognizer.training.preparation import (
     TrainingSet,
@@ -28,7 +28,7 @@ from recognizer.training.preparation import (
 from recognizer.training.soft_labels import SoftLabels
 
 if TYPE_CHECKING:
-    from recognizer.training.fitting import Fitting
+    from recognizer.training.hyperparameters import Fitting
 
 CONFIGS = Path(settings.BASE_DIR) / "recognizer" / "training" / "configs"
 DEFAULT_CONFIG = CONFIGS / "resnet9-ferplus.toml"
@@ -103,11 +103,11 @@ class Command(BaseCommand):
             training = replace(training, backgrounds=found)
         # TensorFlow takes seconds to import, so only once the data set has proved good.
         how = _settings(options)
-        from recognizer.training import export, fitting, release
+        from recognizer.training import export, fitting, hyperparameters, release, run_folders
 
         fitting.set_threads(max(1, options["threads"]))
-        how = fitting.with_best_precision(how)
-        targets, aims = self.taught(training, how, options["config"] == DEFAULT_CONFIG)
+        how = hyperparameters.with_best_precision(how)
+        targets, aims = self.taught(training, how, _usual_teachers(options))
         # Stopping early chooses, so it may not look at the rows that report.
         watched = watched if how.patience else held_out
         model = fitting.fit(targets, watched, how, run, self.report)
@@ -115,7 +115,7 @@ class Command(BaseCommand):
         data = {**origin, "targets": aims, "votes_per_emotion": votes_per_emotion(training)}
         with model_store.being_made(folder) as partial:
             card = export.draft(model, how, targets, partial, options["name"], data, self.report)
-            card = replace(card, training={**card.training, **fitting.effort(run)})
+            card = replace(card, training={**card.training, **run_folders.effort(run)})
             classifier = release.release(card, held_out, partial, self.report)
             shutil.copyfile(run / model_reports.HISTORY, partial / model_reports.HISTORY)
             model_reports.write(classifier, held_out)
@@ -132,7 +132,7 @@ class Command(BaseCommand):
         Args:
             training: with the targets of its votes.
             how: the settings.
-            usual: they are the usual ones, whose teachers nobody has asked for.
+            usual: the teachers are those of the default settings, which nobody has asked for.
 
         Raises:
             DatasetError: teachers were asked for, and have seen none of the images.
@@ -189,11 +189,15 @@ def _settings(options: dict[str, Any]) -> "Fitting":
     return config.load(options["config"], [*wanted, *options["set"]])
 
 
+def _usual_teachers(options: dict[str, Any]) -> bool:
+    names = {assignment.partition("=")[0].strip() for assignment in options["set"]}
+    return options["config"] == DEFAULT_CONFIG and not names & {"soft_labels", "distillation"}
+
+
 def _check_held_out(halves: tuple[Faces, Faces]) -> None:
     """What would fail only after the fitting: nothing to calibrate on, or to report on."""
     for half, faces in zip(("even", "odd"), halves, strict=True):
-        labels = majority(faces.votes)
-        if not ((labels >= 0) & (labels < UNKNOWN)).any():
+        if not faces.agreed.any():
             raise DatasetError(
                 f"Among the {half} held-out rows ({len(faces)}) there is no face whose votes agree "
                 "on an emotion. The even rows calibrate and the odd ones report, so hold out more."

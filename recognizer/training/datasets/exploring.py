@@ -22,8 +22,6 @@ BLANK_DEVIATION: Final = 1.0
 FLAT_DEVIATION: Final = 10.0
 DARK_MEAN: Final = 30.0
 BRIGHT_MEAN: Final = 225.0
-# Of FER+'s ten annotators, as many as make a row a labelled non-face.
-NON_FACE_SHARE: Final = 0.6
 
 
 @dataclass(frozen=True)
@@ -306,11 +304,10 @@ def _agreement(faces: Faces, kinds: NDArray[np.int64]) -> Agreement:
 
 
 def _non_faces(faces: Faces, kinds: NDArray[np.int64]) -> NonFaces:
-    total = np.maximum(faces.votes.sum(axis=1), 1)
     by_majority = kinds == NOT_A_FACE
-    by_most = faces.votes[:, NOT_A_FACE] >= NON_FACE_SHARE * total
+    by_most = faces.non_face & faces.named
     return NonFaces(
-        rows=by_majority | by_most | ~faces.named,
+        rows=by_majority | faces.non_face,
         by_majority=int(by_majority.sum()),
         by_most=int(by_most.sum()),
         unnamed=int((~faces.named).sum()),

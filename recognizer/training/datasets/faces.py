@@ -5,6 +5,7 @@ with crowd-sourced label distribution" (2016); ten annotators voted on every ima
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -20,6 +21,8 @@ FER2013_LABELS: Final = ("anger", "disgust", "fear", "happy", "sad", "surprise",
 # The two columns of the votes that follow those of EMOTIONS.
 UNKNOWN: Final = len(EMOTIONS)
 NOT_A_FACE: Final = len(EMOTIONS) + 1
+# Of a row's annotators, as many as make it a labelled non-face: six of FER+'s ten.
+NON_FACE_SHARE: Final = 0.6
 
 
 class DatasetError(ValueError):
@@ -47,6 +50,30 @@ class Faces:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @cached_property
+    def majority(self) -> NDArray[np.int64]:
+        """(N,) the FER+ majority label, see the function `majority`."""
+        return majority(self.votes)
+
+    @cached_property
+    def agreed(self) -> NDArray[np.bool_]:
+        """(N,) whether an emotion has the majority: the rows that accuracy is measured on."""
+        agreed: NDArray[np.bool_] = (self.majority >= 0) & (self.majority < len(EMOTIONS))
+        return agreed
+
+    @cached_property
+    def disputed(self) -> NDArray[np.bool_]:
+        """(N,) a named row that is no majority non-face, and yet no emotion wins."""
+        disputed: NDArray[np.bool_] = self.named & (self.majority != NOT_A_FACE) & ~self.agreed
+        return disputed
+
+    @cached_property
+    def non_face(self) -> NDArray[np.bool_]:
+        """(N,) labelled as no face: by NON_FACE_SHARE of its votes, or by having no name."""
+        most = NON_FACE_SHARE * np.maximum(self.votes.sum(axis=1), 1)
+        marked: NDArray[np.bool_] = ~self.named | (self.votes[:, NOT_A_FACE] >= most)
+        return marked
 
     def where(self, rows: NDArray[np.bool_]) -> "Faces":
         """The rows for which `rows` (N,) is true, in order."""

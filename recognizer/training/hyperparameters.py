@@ -1,0 +1,93 @@
+"""Every number that decides how a network is fitted. Importing this module imports TensorFlow."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from recognizer.training.augmentation import Augmentation
+from recognizer.training.networks import Network, ResNet9
+
+
+@dataclass(frozen=True, slots=True)
+class Fitting:
+    """Every number that decides how a network is fitted; saved with the run.
+
+    Attributes:
+        seed: drives the initial weights, the order and the augmentation.
+        start: begin with the weights of a fitted network of the same architecture, see
+            `fitted.load`; "" begins at random.
+        epochs: passes over the training set, the rate falling to 0 along the schedule.
+        small_epochs: how many of these passes, the first ones, see the pictures shrunk to
+            `small_size`: they cost a fraction, and what is learned there holds at full size
+            (progressive resizing, as in Tan and Le, 2021). Needs a network without layers that
+            are tied to the size, as resnet9 and mini_xception are.
+        small_size: side of the shrunk pictures, pixels.
+        finish_epochs: further passes with half the augmentation and a low rate: the network
+            settles on faces as they are, after having seen them battered.
+        batch: faces per step.
+        optimizer: "muon" for convolutions (see `optimizers.Muon`), "sgd" with Nesterov
+            momentum, or "adam" (AdamW).
+        schedule: "cosine" falls to 0, "exponential" to a hundredth (Keras' ExponentialDecay).
+        learning_rate: where the schedule begins; two epochs of warm-up lead to it.
+        finish_learning_rate: where the finish begins; it falls to 0 along a cosine.
+        weight_decay: decoupled, on kernels only.
+        momentum: of SGD and Muon.
+        ema: decay per step of the averaged weights, the ones evaluated and exported.
+        patience: epochs at full size without a better validation accuracy before stopping
+            early, with the best weights seen; 0 never stops early. Needs `finish_epochs` = 0.
+        fer2013_weight: share of the loss given to FER-2013's own labels.
+        ambiguous_weight: weight of the ambiguity head's cross-entropy, on top of the others.
+        balance: how far rare emotions are shown more often, see `preparation.sampling_weights`.
+        logit_adjustment: tau of the logit-adjusted loss (Menon et al., 2021) of the FER+ head;
+            0 is the plain cross-entropy.
+        label_smoothing: share of the FER+ targets spread over all classes.
+        distillation: share of the targets taken from the soft labels, 0-1.
+        soft_labels: file that `manage.py teach` has written; "" for none.
+        mixed_precision: Keras' policy; "mixed_bfloat16" pays where the CPU has instructions for
+            it, and "auto" is that there and "float32" elsewhere, see `with_best_precision`.
+    """
+
+    seed: int = 1
+    start: str = ""
+    epochs: int = 36
+    small_epochs: int = 0
+    small_size: int = 32
+    finish_epochs: int = 6
+    batch: int = 256
+    optimizer: Literal["muon", "sgd", "adam"] = "sgd"
+    schedule: Literal["cosine", "exponential"] = "cosine"
+    learning_rate: float = 0.2
+    finish_learning_rate: float = 0.01
+    weight_decay: float = 5e-3
+    momentum: float = 0.9
+    ema: float = 0.998
+    patience: int = 0
+    fer2013_weight: float = 0.4
+    ambiguous_weight: float = 0.1
+    balance: float = 0.25
+    logit_adjustment: float = 0.0
+    label_smoothing: float = 0.0
+    distillation: float = 0.0
+    soft_labels: str = ""
+    mixed_precision: str = "auto"
+    network: Network = field(default_factory=ResNet9)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    @property
+    def all_epochs(self) -> int:
+        return self.epochs + self.finish_epochs
+
+
+def with_best_precision(how: Fitting) -> Fitting:
+    """The settings with "auto" decided for this machine."""
+    return replace(how, mixed_precision=best_precision()) if how.mixed_precision == "auto" else how
+
+
+def best_precision() -> str:
+    """The keras policy that is fastest on this CPU: bfloat16 where it has instructions for it."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return "float32"
+    quick = "amx_bf16" in flags or "avx512_bf16" in flags
+    return "mixed_bfloat16" if quick else "float32"

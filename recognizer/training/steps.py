@@ -1,0 +1,93 @@
+"""One step of a fitting: loss, gradients, update, averaged weights. Imports TensorFlow."""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from recognizer.training.hyperparameters import Fitting
+from recognizer.training.networks import HEAD_WIDTHS
+
+_LONG = 1000  # steps; fewer are done before XLA's half minute has paid
+
+
+def training_step(
+    model: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    averaged: list[tf.Variable],
+    how: Fitting,
+    prior: NDArray[np.float32],
+    *,
+    fused: bool,
+) -> Callable[..., tf.Tensor]:
+    """One step on one batch; gives its loss.
+
+    Args:
+        model, optimizer, averaged: what is changed.
+        how: the settings.
+        prior: (8,) how frequent each emotion is in the training set.
+        fused: compile with XLA, which takes half a minute first.
+    """
+    # What is never shown counts as common, so that its logit is trained down and not excused.
+    adjustment = how.logit_adjustment * np.log(np.where(prior > 0, prior, 1))
+
+    def step(
+        faces: tf.Tensor, ferplus: tf.Tensor, fer2013: tf.Tensor, ambiguous: tf.Tensor
+    ) -> tf.Tensor:
+        smooth = how.label_smoothing
+        ferplus = (1 - smooth) * ferplus + smooth / HEAD_WIDTHS["ferplus"]
+        with tf.GradientTape() as tape:
+            output = model(faces, training=True)
+            votes = tf.nn.softmax_cross_entropy_with_logits(ferplus, output["ferplus"] + adjustment)
+            own = tf.nn.softmax_cross_entropy_with_logits(fer2013, output["fer2013"])
+            doubt = tf.nn.sigmoid_cross_entropy_with_logits(
+                ambiguous[:, None], output["ambiguous"]
+            )[:, 0]
+            loss = tf.reduce_mean(
+                (1 - how.fer2013_weight) * votes
+                + how.fer2013_weight * own
+                + how.ambiguous_weight * doubt
+            )
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply(gradients, model.trainable_variables)
+        # A short memory at first, so that the average does not drag the random start along.
+        seen = tf.cast(optimizer.iterations, tf.float32)
+        decay = tf.minimum(how.ema, (1 + seen) / (10 + seen))
+        for average, weight in zip(averaged, model.weights, strict=True):
+            average.assign(decay * average + (1 - decay) * weight)
+        return loss
+
+    compiled: Callable[..., tf.Tensor] = tf.function(step, jit_compile=fused)
+    return compiled
+
+
+def at_size(model: keras.Model, size: int) -> keras.Model:
+    """The same layers, with the same variables, for pictures of another size."""
+    faces = keras.Input((size, size, 1), name="faces")
+    try:
+        return keras.models.clone_model(model, faces, clone_function=lambda layer: layer)
+    except ValueError as error:
+        raise ValueError(
+            f"This network cannot begin on pictures of {size} pixels (small_epochs, small_size): "
+            f"one of its layers is tied to the full size, or to even sides. {error}"
+        ) from error
+
+
+def worth_compiling(model: keras.Model, how: Fitting, steps: int) -> bool:
+    """Does XLA pay? It saves up to a quarter of a step's time in float32, after half a minute.
+
+    It triples that time where there is max-pooling, whose gradient it computes naively on a CPU;
+    and it was not measured in bfloat16, where TensorFlow's own kernels are quick.
+    """
+    long = steps * how.all_epochs > _LONG
+    return how.mixed_precision == "float32" and long and not _has_max_pooling(model)
+
+
+def _has_max_pooling(model: keras.Model) -> bool:
+    return any(
+        isinstance(layer, keras.layers.MaxPooling2D)
+        or (isinstance(layer, keras.Model) and _has_max_pooling(layer))
+        for layer in model.layers
+    )
