@@ -27,7 +27,7 @@ def batches(
         how: the settings.
         epoch: counted from 0.
     """
-    order = epoch_order(weights, np.random.default_rng([how.seed, epoch]))
+    order = epoch_order(weights, _rng(how.seed, epoch))
     # The weights' mean is 1, so an epoch has about as many rows as the set; the schedule
     # counts on the same number of steps in each.
     steps = len(training) // how.batch
@@ -36,7 +36,7 @@ def batches(
 
     def make(step: int) -> Batch:
         rows = order[step * how.batch : (step + 1) * how.batch]
-        rng = np.random.default_rng([how.seed, epoch, step])
+        rng = _rng(how.seed, epoch, step)
         images = np.stack([augment(training.images[row], variation, rng) for row in rows])
         if epoch < how.small_epochs:
             images = _shrunk(images, how.small_size)
@@ -55,6 +55,11 @@ def batches(
             if step + 1 < steps:
                 ahead = pool.submit(make, step + 1)
             yield batch
+
+
+def _rng(seed: int, *where: int) -> np.random.Generator:
+    """A stream of its own for each place: of a list of seeds, a 0 at the end would not count."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=where))
 
 
 def _shrunk(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
-from recognizer.training.hyperparameters import Fitting
+from recognizer.training.hyperparameters import NO_PATHS, Fitting
 from recognizer.training.networks import ARCHITECTURES, Network, name_of, network_from, settings_of
 from recognizer.training.settings import SettingsError, plain, read, require_known, require_table
 
@@ -170,8 +170,7 @@ def _with_paths(given: dict[str, object], old: Path, new: Path) -> dict[str, obj
 
 
 def _is_relative(path: object) -> bool:
-    words = ("", "none", "imagenet")  # What can stand there instead of a path.
-    return isinstance(path, str) and path not in words and not Path(path).is_absolute()
+    return isinstance(path, str) and path not in NO_PATHS and not Path(path).is_absolute()
 
 
 def to_plain(how: Fitting) -> dict[str, object]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from recognizer.training.augmentation import Augmentation, augment
 from recognizer.training.datasets.faces import Faces
-from recognizer.training.fitting import logits
+from recognizer.training.fitted import logits
 from recognizer.training.networks import HEAD_WIDTHS
 from recognizer.training.preparation import TrainingSet
 from recognizer.vision.preprocessing import normalize

@@ -1,12 +1,21 @@
-"""Fitted networks back from where they were left. Importing this module imports TensorFlow."""
+"""Fitted networks: back from where they were left, and what they say.
 
+Importing this module imports TensorFlow.
+"""
+
+import math
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
-from recognizer.training.networks import Network, name_of, without_weights
+from recognizer.training.datasets.faces import Faces
+from recognizer.training.networks import HEAD_WIDTHS, Network, name_of, without_weights
+from recognizer.training.run_folders import BEST, CHECKPOINT
 from recognizer.training.settings import SettingsError
+from recognizer.vision.preprocessing import normalize
 
 EXPORTED = "network.weights.h5"
 """Beside an exported model: its network before the export, to go on from."""
@@ -36,15 +45,40 @@ def load(weights: Path, network: Network, size: int = 48) -> keras.Model:
     return model
 
 
+def logits(model: keras.Model, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+    """Every head's logits for (N, size, size) uint8 faces: (N, width of the head)."""
+    parts = [
+        model(normalize(images[start : start + 256]), training=False)
+        for start in range(0, len(images), 256)
+    ]
+    return {head: np.concatenate([part[head].numpy() for part in parts]) for head in HEAD_WIDTHS}
+
+
+def accuracies(model: keras.Model, faces: Faces) -> dict[str, float]:
+    """The shares of right answers, 0-1: on the rows with a FER+ majority as "ferplus_accuracy",
+    on those with a label of FER-2013's own as "fer2013_accuracy"; NaN where there are none.
+    """
+    best = {head: said.argmax(axis=1) for head, said in logits(model, faces.images).items()}
+    labelled = faces.labels >= 0
+    return {
+        "ferplus_accuracy": _share((best["ferplus"] == faces.majority)[faces.agreed]),
+        "fer2013_accuracy": _share((best["fer2013"] == faces.labels)[labelled]),
+    }
+
+
+def _share(right: NDArray[np.bool_]) -> float:
+    return float(right.mean()) if len(right) else math.nan
+
+
 def _read(weights: Path, model: keras.Model) -> None:
     if not weights.is_dir():
         model.load_weights(weights)
         return
-    for name in (EXPORTED, "best.weights.h5"):
+    for name in (EXPORTED, BEST):
         if (weights / name).exists():
             model.load_weights(weights / name)
             return
-    latest = tf.train.latest_checkpoint(str(weights / "checkpoint"))
+    latest = tf.train.latest_checkpoint(str(weights / CHECKPOINT))
     if not latest:
         raise FileNotFoundError(f"the folder has neither a checkpoint nor {EXPORTED}")
     averaged = [tf.Variable(weight) for weight in model.weights]

@@ -11,19 +11,18 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from recognizer.training import fitted, optimizers, run_folders
 from recognizer.training.batches import batches
-from recognizer.training.datasets.faces import Faces, majority
+from recognizer.training.datasets.faces import Faces
+from recognizer.training.ema import MovingAverage
 from recognizer.training.hyperparameters import Fitting, with_best_precision
-from recognizer.training.networks import HEAD_WIDTHS, without_weights
+from recognizer.training.networks import at_size, without_weights
 from recognizer.training.networks.pretrained import require_taught
 from recognizer.training.preparation import TrainingSet, sampling_weights
 from recognizer.training.settings import SettingsError
-from recognizer.training.steps import at_size, training_step, worth_compiling
-from recognizer.vision.preprocessing import normalize
+from recognizer.training.steps import training_step, worth_compiling
 
 
 def fit(
@@ -52,55 +51,38 @@ def fit(
     """
     how = with_best_precision(how)
     _check_sizes(training, how)
-    steps, size = len(training) // how.batch, training.images.shape[1]
+    size = training.images.shape[1]
     begun = _begun(how, size)
-    run_folders.claim(run, how, run_folders.fingerprint(training, validation))
+    run_folders.claim_run(run, how, run_folders.fingerprint(training, validation))
     keras.utils.set_random_seed(how.seed)
     keras.mixed_precision.set_global_policy(how.mixed_precision)
     # What weights the network would fetch are replaced at once.
     model = (without_weights(how.network) if begun else how.network).build(size)
     if begun:
         model.set_weights(begun.get_weights())
-    averaged = [tf.Variable(weight, trainable=False) for weight in model.weights]
-    weights = sampling_weights(training, how.balance)
-    optimizer = optimizers.make(how, steps)
-    optimizer.build(model.trainable_variables)
+    average = MovingAverage(model, how.ema)
     progress = _Progress()
+    epochs = _Epochs(training, model, average, how)
     saved = tf.train.Checkpoint(
-        model=model, optimizer=optimizer, averaged=averaged, **progress.variables()
+        model=model,
+        optimizer=epochs.optimizer,
+        averaged=average.values,
+        **progress.variables(),
     )
-    manager = tf.train.CheckpointManager(saved, str(run / "checkpoint"), max_to_keep=2)
+    manager = tf.train.CheckpointManager(saved, str(run / run_folders.CHECKPOINT), max_to_keep=2)
     if manager.latest_checkpoint:
         saved.restore(manager.latest_checkpoint).assert_consumed()
         report(f"Going on after epoch {progress.epoch} of {how.all_epochs}.")
-    # As frequent as they are seen, which is not as frequent as they are.
-    prior = np.average(training.ferplus, axis=0, weights=weights)
-    fused = worth_compiling(model, how, steps)
-    step = training_step(model, optimizer, averaged, how, prior, fused=fused)
-    if progress.epoch < how.small_epochs:
-        smaller = at_size(model, how.small_size)
-        small_step = training_step(smaller, optimizer, averaged, how, prior, fused=fused)
-    logs = tf.summary.create_file_writer(str(run / "tensorboard"))
-    best = run / "best.weights.h5"
+    logs = tf.summary.create_file_writer(str(run / run_folders.TENSORBOARD))
+    best = run / run_folders.BEST
     while progress.epoch < how.all_epochs and not progress.stale(how):
         started = time.monotonic()
-        _seed_dropout(model, how.seed, progress.epoch)
-        bar = tqdm(
-            batches(training, weights, how, progress.epoch),
-            desc=f"epoch {progress.epoch + 1}",
-            total=steps,
-            leave=False,
-            disable=None,
-            unit="step",
-        )
-        take = small_step if progress.epoch < how.small_epochs else step
-        loss = float(np.mean([float(take(*batch)) for batch in bar]))
-        if not math.isfinite(loss):
-            raise ValueError(
-                f"The loss is no number any more in epoch {progress.epoch + 1}: the learning rate "
-                f"of {how.learning_rate:g} is too high for this network or this data."
-            )
-        scores = _validate(model, averaged, validation, best if how.patience else None, progress)
+        loss = epochs.run(progress.epoch)
+        with average.taken():
+            scores = fitted.accuracies(model, validation)
+            better = progress.finished(np.nanmax([scores["ferplus_accuracy"], -1.0]))
+            if better and how.patience:
+                model.save_weights(best)
         manager.save()
         line = {
             "epoch": progress.epoch,
@@ -113,10 +95,61 @@ def fit(
             for name, value in line.items():
                 tf.summary.scalar(name, value)
         report("  ".join(f"{name} {value:.4g}" for name, value in line.items()))
-    _load(model, averaged)
+    average.take()
     if how.patience and best.exists():
         model.load_weights(best)
     return model
+
+
+class _Epochs:
+    """Passes over the training set, each of which changes the model and its average."""
+
+    def __init__(
+        self, training: TrainingSet, model: keras.Model, average: MovingAverage, how: Fitting
+    ) -> None:
+        self.optimizer = optimizers.make(how, len(training) // how.batch)
+        self.optimizer.build(model.trainable_variables)
+        self._training, self._model, self._how = training, model, how
+        self._weights = sampling_weights(training, how.balance)
+        # As frequent as they are seen, which is not as frequent as they are.
+        prior = np.average(training.ferplus, axis=0, weights=self._weights)
+        compiled = worth_compiling(model, how, self._steps)
+
+        def step_of(network: keras.Model) -> Callable[..., tf.Tensor]:
+            return training_step(network, self.optimizer, average, how, prior, jit_compile=compiled)
+
+        self._step = step_of(model)
+        self._small_step = step_of(at_size(model, how.small_size)) if how.small_epochs else None
+
+    @property
+    def _steps(self) -> int:
+        return len(self._training) // self._how.batch
+
+    def run(self, epoch: int) -> float:
+        """One pass, the first being 0; gives the mean loss.
+
+        Raises:
+            ValueError: the loss is no number any more.
+        """
+        how = self._how
+        _seed_dropout(self._model, how.seed, epoch)
+        bar = tqdm(
+            batches(self._training, self._weights, how, epoch),
+            desc=f"epoch {epoch + 1}",
+            total=self._steps,
+            leave=False,
+            disable=None,
+            unit="step",
+        )
+        small = self._small_step if epoch < how.small_epochs else None
+        step = small or self._step
+        loss = float(np.mean([float(step(*batch)) for batch in bar]))
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"The loss is no number any more in epoch {epoch + 1}: the learning rate of "
+                f"{how.learning_rate:g} is too high for this network or this data."
+            )
+        return loss
 
 
 def _check_sizes(training: TrainingSet, how: Fitting) -> None:
@@ -126,6 +159,11 @@ def _check_sizes(training: TrainingSet, how: Fitting) -> None:
             "more images, or a smaller `batch` in the settings."
         )
     size = training.images.shape[1]
+    if how.augmentation.low_resolution and how.augmentation.smallest >= size:
+        raise ValueError(
+            f"augmentation.smallest = {how.augmentation.smallest} is not smaller than the "
+            f"pictures, which have {size} pixels; set a smaller one, or low_resolution = 0."
+        )
     if how.small_epochs and how.small_size >= size:
         raise ValueError(
             f"small_size = {how.small_size} is not smaller than the pictures, which have {size} "
@@ -164,7 +202,8 @@ class _Progress:
     def finished(self, accuracy: float) -> bool:
         """Count an epoch; is it the best so far?"""
         self._epoch.assign_add(1)
-        if not accuracy > float(self._best):
+        # As the best one was kept, in float32: else a float64 beats itself about every second time.
+        if not np.float32(accuracy) > self._best.numpy():
             return False
         self._best.assign(accuracy)
         self._best_epoch.assign(self._epoch)
@@ -181,53 +220,12 @@ def set_threads(threads: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
-def logits(model: keras.Model, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-    """Every head's logits for (N, size, size) uint8 faces: (N, width of the head)."""
-    parts = [
-        model(normalize(images[start : start + 256]), training=False)
-        for start in range(0, len(images), 256)
-    ]
-    return {head: np.concatenate([part[head].numpy() for part in parts]) for head in HEAD_WIDTHS}
-
-
-def _validate(
-    model: keras.Model,
-    averaged: list[tf.Variable],
-    validation: Faces,
-    best: Path | None,
-    progress: _Progress,
-) -> dict[str, float]:
-    """Score the averaged weights; keep them in `best` when they are the best so far."""
-    current = [weight.numpy() for weight in model.weights]
-    _load(model, averaged)
-    output = logits(model, validation.images)
-    labels = majority(validation.votes)
-    agreed = (labels >= 0) & (labels < HEAD_WIDTHS["ferplus"])
-    ferplus = output["ferplus"].argmax(axis=1)
-    fer2013 = output["fer2013"].argmax(axis=1)
-    labelled = validation.labels >= 0
-    scores = {
-        "ferplus_accuracy": _share((ferplus == labels)[agreed]),
-        "fer2013_accuracy": _share((fer2013 == validation.labels)[labelled]),
-    }
-    if progress.finished(np.nanmax([scores["ferplus_accuracy"], -1.0])) and best:
-        model.save_weights(best)
-    for weight, value in zip(model.weights, current, strict=True):
-        weight.assign(value)
-    return scores
-
-
-def _share(right: NDArray[np.bool_]) -> float:
-    return float(right.mean()) if len(right) else math.nan
-
-
 def _seed_dropout(model: keras.Model, seed: int, epoch: int) -> None:
-    """Checkpoints leave out the state of dropout; this way a resumed epoch has the same one."""
-    for variable in model.variables:
-        if variable.path.endswith("seed_generator_state"):
-            variable.assign(np.array([seed, epoch], variable.dtype))
+    """Checkpoints leave out the state of dropout; this way a resumed epoch has the same one.
 
-
-def _load(model: keras.Model, values: list[tf.Variable]) -> None:
-    for weight, value in zip(model.weights, values, strict=True):
-        weight.assign(value)
+    Keras counts the second number up at every step, so neither epochs nor layers may lie close.
+    """
+    layers = [one for one in model.variables if one.path.endswith("seed_generator_state")]
+    for layer, variable in enumerate(layers):
+        sequence = np.random.SeedSequence(seed, spawn_key=(epoch, layer))
+        variable.assign(sequence.generate_state(2).astype(variable.dtype))

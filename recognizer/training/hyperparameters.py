@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from recognizer.training.augmentation import Augmentation
 from recognizer.training.networks import Network, ResNet9
+
+NO_PATHS: Final = ("", "none", "imagenet")
+"""What can stand in a setting instead of a path."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,18 +4,27 @@ import csv
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
 from recognizer.training.datasets.faces import Faces
-from recognizer.training.hyperparameters import Fitting
+from recognizer.training.hyperparameters import NO_PATHS, Fitting
 from recognizer.training.networks import name_of
 from recognizer.training.preparation import TrainingSet
 
+CONFIG: Final = "config.json"
+HISTORY: Final = "history.csv"
+TENSORBOARD: Final = "tensorboard"
+CHECKPOINT: Final = "checkpoint"
+BEST: Final = "best.weights.h5"
+"""With early stopping: the averaged weights that did best on the held-out rows so far."""
 
-def claim(run: Path, how: Fitting, data: str) -> None:
+
+def claim_run(run: Path, how: Fitting, data: str) -> None:
     """Make the run folder for these settings and this data, or find that it is theirs already.
 
     Args:
@@ -26,23 +35,41 @@ def claim(run: Path, how: Fitting, data: str) -> None:
     Raises:
         ValueError: it was begun with others.
     """
-    config = run / "config.json"
     # Wherever the command is called from.
-    paths = {"start": how.start, "soft_labels": how.soft_labels}
-    paths = {name: str(Path(path).resolve()) if path else "" for name, path in paths.items()}
-    more = {"architecture": name_of(how.network), "data": data}
-    wanted = json.loads(json.dumps(asdict(how) | paths | more))
-    if not config.exists():
-        run.mkdir(parents=True, exist_ok=True)
-        config.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+    paths = {"start": _whole(how.start), "soft_labels": _whole(how.soft_labels)}
+    settings = asdict(how) | paths | {"architecture": name_of(how.network), "data": data}
+    if weights := settings["network"].get("weights"):
+        settings["network"]["weights"] = _whole(weights)
+    claim(run / CONFIG, settings)
+
+
+def claim(file: Path, wanted: Mapping[str, object]) -> None:
+    """Write down what a run folder is for, or find the same written there.
+
+    Args:
+        file: JSON in the run folder, which is made.
+        wanted: settings by name.
+
+    Raises:
+        ValueError: others are written there.
+    """
+    wanted = json.loads(json.dumps(wanted))
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
         return
-    found = json.loads(config.read_text(encoding="utf-8"))
-    if found != wanted:
-        differing = [name for name in wanted if found.get(name) != wanted[name]]
+    found = json.loads(file.read_text(encoding="utf-8"))
+    differing = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
+    if differing:
         raise ValueError(
-            f"The run folder {run} was begun with other settings ({', '.join(differing)} differ). "
-            "Use the same settings and data to go on, or another folder (--run) to begin anew."
+            f"The run folder {file.parent} was begun with other settings ({', '.join(differing)} "
+            "differ). Use the same settings and data to go on, or another folder (--run) to begin "
+            "anew."
         )
+
+
+def _whole(path: str) -> str:
+    return str(Path(path).resolve()) if path not in NO_PATHS else path
 
 
 def fingerprint(training: TrainingSet, validation: Faces) -> str:
@@ -63,7 +90,7 @@ def fingerprint(training: TrainingSet, validation: Faces) -> str:
 
 def append(run: Path, line: dict[str, float]) -> None:
     """Add an epoch to the run's history.csv; it is on the disk when this returns."""
-    path = run / "history.csv"
+    path = run / HISTORY
     fresh = not path.exists()
     with path.open("a", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, line)
@@ -76,6 +103,6 @@ def append(run: Path, line: dict[str, float]) -> None:
 
 def effort(run: Path) -> dict[str, float]:
     """What a run has cost: its finished epochs, and the minutes they took."""
-    with (run / "history.csv").open(encoding="utf-8", newline="") as file:
+    with (run / HISTORY).open(encoding="utf-8", newline="") as file:
         seconds = [float(line["seconds"]) for line in csv.DictReader(file)]
     return {"epochs_done": len(seconds), "minutes": round(sum(seconds) / 60, 1)}

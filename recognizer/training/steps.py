@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from recognizer.training.ema import MovingAverage
 from recognizer.training.hyperparameters import Fitting
 from recognizer.training.networks import HEAD_WIDTHS
 
@@ -16,19 +17,19 @@ _LONG = 1000  # steps; fewer are done before XLA's half minute has paid
 def training_step(
     model: keras.Model,
     optimizer: keras.optimizers.Optimizer,
-    averaged: list[tf.Variable],
+    average: MovingAverage,
     how: Fitting,
     prior: NDArray[np.float32],
     *,
-    fused: bool,
+    jit_compile: bool,
 ) -> Callable[..., tf.Tensor]:
     """One step on one batch; gives its loss.
 
     Args:
-        model, optimizer, averaged: what is changed.
+        model, optimizer, average: what is changed.
         how: the settings.
         prior: (8,) how frequent each emotion is in the training set.
-        fused: compile with XLA, which takes half a minute first.
+        jit_compile: compile with XLA, which takes half a minute first.
     """
     # What is never shown counts as common, so that its logit is trained down and not excused.
     adjustment = how.logit_adjustment * np.log(np.where(prior > 0, prior, 1))
@@ -52,27 +53,11 @@ def training_step(
             )
         gradients = tape.gradient(loss, model.trainable_variables)
         optimizer.apply(gradients, model.trainable_variables)
-        # A short memory at first, so that the average does not drag the random start along.
-        seen = tf.cast(optimizer.iterations, tf.float32)
-        decay = tf.minimum(how.ema, (1 + seen) / (10 + seen))
-        for average, weight in zip(averaged, model.weights, strict=True):
-            average.assign(decay * average + (1 - decay) * weight)
+        average.update(tf.cast(optimizer.iterations, tf.float32))
         return loss
 
-    compiled: Callable[..., tf.Tensor] = tf.function(step, jit_compile=fused)
+    compiled: Callable[..., tf.Tensor] = tf.function(step, jit_compile=jit_compile)
     return compiled
-
-
-def at_size(model: keras.Model, size: int) -> keras.Model:
-    """The same layers, with the same variables, for pictures of another size."""
-    faces = keras.Input((size, size, 1), name="faces")
-    try:
-        return keras.models.clone_model(model, faces, clone_function=lambda layer: layer)
-    except ValueError as error:
-        raise ValueError(
-            f"This network cannot begin on pictures of {size} pixels (small_epochs, small_size): "
-            f"one of its layers is tied to the full size, or to even sides. {error}"
-        ) from error
 
 
 def worth_compiling(model: keras.Model, how: Fitting, steps: int) -> bool:

@@ -1,19 +1,19 @@
 """One trial of a search: fit, and measure."""
 
+import math
 import shutil
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import keras
-import numpy as np
-from numpy.typing import NDArray
 
-from recognizer.training.datasets.faces import Faces, majority
-from recognizer.training.fitting import fit, logits
+from recognizer.training import fitted
+from recognizer.training.datasets.faces import Faces
+from recognizer.training.fitting import fit
 from recognizer.training.hyperparameters import Fitting
-from recognizer.training.networks import HEAD_WIDTHS
 from recognizer.training.preparation import TrainingSet
+from recognizer.training.run_folders import CHECKPOINT
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,10 @@ class WholeNetwork:
         keras.utils.clear_session()
         how = shortened(how, self.epochs)
         model = fit(self.training, self.validation, how, folder, lambda _: None)
-        scores = _measure(logits(model, self.validation.images), self.validation, started)
-        shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+        reached = fitted.accuracies(model, self.validation)
+        reached = {name: 0.0 if math.isnan(one) else one for name, one in reached.items()}
+        scores = Scores(**reached, seconds=time.monotonic() - started)
+        shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
         return scores
 
 
@@ -57,16 +59,3 @@ def shortened(how: Fitting, epochs: int) -> Fitting:
     """The settings for so many epochs: the same share on small pictures, the last one never."""
     small = min(how.small_epochs * epochs // how.all_epochs, epochs - 1)
     return replace(how, epochs=epochs, small_epochs=small, finish_epochs=0, patience=0)
-
-
-def _measure(answers: dict[str, NDArray[np.float32]], validation: Faces, started: float) -> Scores:
-    labels = majority(validation.votes)
-    agreed = (labels >= 0) & (labels < HEAD_WIDTHS["ferplus"])
-    labelled = validation.labels >= 0
-    ferplus = answers["ferplus"].argmax(axis=1) == labels
-    own = answers["fer2013"].argmax(axis=1) == validation.labels
-    return Scores(
-        ferplus_accuracy=float(ferplus[agreed].mean()),
-        fer2013_accuracy=float(own[labelled].mean()) if labelled.any() else 0.0,
-        seconds=time.monotonic() - started,
-    )

@@ -21,7 +21,7 @@ import tensorflow as tf
 from keras_tuner.engine import base_tuner  # type: ignore[import-untyped]
 from tqdm import tqdm
 
-from recognizer.training import config
+from recognizer.training import config, run_folders
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.hyperparameters import Fitting
 from recognizer.training.networks import changed, name_of, network_from
@@ -174,9 +174,11 @@ def tune(
         All the trials, the best first.
 
     Raises:
-        TuningError: the run folder belongs to other settings, or no trial succeeds.
+        ValueError: the run folder belongs to other settings.
+        TuningError: no trial succeeds.
     """
-    _claim_run_folder(run, search)
+    wanted = {**config.to_plain(search.base), "trial_epochs": search.epochs, "data": search.data}
+    run_folders.claim(run / "tuning.json", wanted)
     # What KerasTuner prints on its own belongs to nobody's results.
     with redirect_stdout(io.StringIO()), warnings.catch_warnings():
         # A failed trial's NaN, and a process that is fitted to too few trials yet.
@@ -350,22 +352,3 @@ def _settings_of(trial: Any) -> dict[str, Any]:
 def _rounded(value: float) -> float:
     """To three digits: more mean nothing."""
     return float(f"{value:.3g}")
-
-
-def _claim_run_folder(run: Path, search: Search) -> None:
-    wanted = config.to_plain(search.base) | {
-        "trial_epochs": search.epochs,
-        "data": search.data,
-    }
-    file = run / "tuning.json"
-    if not file.exists():
-        run.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
-        return
-    found = json.loads(file.read_text(encoding="utf-8"))
-    differing = [name for name in wanted if found.get(name) != wanted[name]]
-    if differing:
-        raise TuningError(
-            f"The run folder {run} was begun with other settings ({', '.join(differing)} differ). "
-            "Use the same settings to go on, or another folder to begin anew."
-        )

@@ -23,7 +23,7 @@ pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
 
 from recognizer.training import candidates, export
 from recognizer.training.finetuning import Origin
-from recognizer.training.fitting import logits
+from recognizer.training.fitted import logits
 from tests.training.fitted_model import QUICK, negatives
 
 

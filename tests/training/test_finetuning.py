@@ -24,7 +24,7 @@ from recognizer.training.finetuning import (
     Way,
     fine_tune,
 )
-from recognizer.training.fitting import logits
+from recognizer.training.fitted import logits
 from recognizer.vision.classification import OnnxClassifier, softmax
 from recognizer.vision.emotions import EMOTIONS
 from tests.training.fitted_model import QUICK, negatives

@@ -13,8 +13,11 @@ from tests.training.test_framing import Whole
 
 pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
 
-from recognizer.training import export, hyperparameters, optimizers, release, steps
-from recognizer.training.fitting import fit, logits
+import keras
+
+from recognizer.training import export, fitted, fitting, hyperparameters, optimizers, release, steps
+from recognizer.training.fitted import logits
+from recognizer.training.fitting import fit
 from recognizer.training.hyperparameters import Fitting
 from recognizer.training.networks import (
     MiniXception,
@@ -53,7 +56,7 @@ def quiet(_: str) -> None:
 def test_it_learns_to_tell_drawn_faces_apart(
     training: TrainingSet, held_out: Faces, tmp_path: Path
 ) -> None:
-    model = fit(training, held_out, replace(TINY, epochs=30), tmp_path, quiet)
+    model = fit(training, held_out, replace(TINY, epochs=60), tmp_path, quiet)
     right = logits(model, held_out.images)["fer2013"].argmax(axis=1) == held_out.labels
     assert right.mean() > 0.6  # Four kinds of faces: chance is 0.25.
 
@@ -112,6 +115,82 @@ def test_layers_that_would_stay_random_are_refused(
     with pytest.raises(ValueError, match="would stay random"):
         fit(training, held_out, how, tmp_path / "run", quiet)
     assert not (tmp_path / "run").exists()
+
+
+def test_pictures_too_small_for_the_augmentation_are_refused(
+    training: TrainingSet, held_out: Faces, tmp_path: Path
+) -> None:
+    small = replace(training, images=training.images[:, :16, :16])
+    with pytest.raises(ValueError, match=r"augmentation\.smallest = 16 is not smaller"):
+        fit(small, held_out, TINY, tmp_path, quiet)
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> tuple[list[float], list[list[np.ndarray]]]:
+    """What the validation is to say, epoch by epoch, and the weights that it saw."""
+    accuracies: list[float] = []
+    seen: list[list[np.ndarray]] = []
+
+    def score(model: keras.Model, _: Faces) -> dict[str, float]:
+        seen.append(model.get_weights())
+        return {"ferplus_accuracy": accuracies[len(seen) - 1], "fer2013_accuracy": np.nan}
+
+    monkeypatch.setattr(fitted, "accuracies", score)
+    return accuracies, seen
+
+
+def test_it_stops_when_nothing_gets_better(
+    training: TrainingSet,
+    held_out: Faces,
+    tmp_path: Path,
+    watched: tuple[list[float], list[list[np.ndarray]]],
+) -> None:
+    accuracies, seen = watched
+    accuracies += [0.7] * 9  # No float32: stored, it is a little less.
+    fit(training, held_out, replace(TINY, epochs=9, patience=2), tmp_path, quiet)
+    assert len(seen) == 3
+
+
+def test_early_stopping_gives_the_best_weights(
+    training: TrainingSet,
+    held_out: Faces,
+    tmp_path: Path,
+    watched: tuple[list[float], list[list[np.ndarray]]],
+) -> None:
+    accuracies, seen = watched
+    accuracies += [0.5, 0.8, 0.7, 0.6, 0.9]
+    model = fit(training, held_out, replace(TINY, epochs=9, patience=2), tmp_path, quiet)
+    assert len(seen) == 4
+    for weight, best in zip(model.get_weights(), seen[1], strict=True):
+        np.testing.assert_array_equal(weight, best)
+
+
+def test_the_last_averaged_weights_come_out_and_not_the_last_ones(
+    training: TrainingSet,
+    held_out: Faces,
+    tmp_path: Path,
+    watched: tuple[list[float], list[list[np.ndarray]]],
+) -> None:
+    accuracies, seen = watched
+    accuracies += [0.8, 0.5] * 2
+    averaged = fit(training, held_out, TINY, tmp_path / "averaged", quiet)
+    last = fit(training, held_out, replace(TINY, ema=0.0), tmp_path / "last", quiet)
+    assert not np.allclose(averaged.get_weights()[0], last.get_weights()[0], atol=1e-4)
+    for weight, end in zip(averaged.get_weights(), seen[1], strict=True):
+        np.testing.assert_array_equal(weight, end)
+
+
+def test_dropout_is_another_one_at_every_step_and_in_every_layer() -> None:
+    model = keras.Sequential([keras.Input((64,))] + [keras.layers.Dropout(0.5) for _ in range(2)])
+    ones, masks = np.ones((1, 64), np.float32), set()
+    for epoch in range(3):
+        fitting._seed_dropout(model, 7, epoch)
+        masks |= {
+            np.asarray(layer(ones, training=True)).tobytes()
+            for _ in range(3)
+            for layer in model.layers
+        }
+    assert len(masks) == 3 * 3 * 2
 
 
 def test_a_loss_that_is_no_number_stops_the_run(
@@ -202,6 +281,13 @@ def test_the_finish_starts_again_low_and_ends_at_nothing() -> None:
     assert float(rate(29)) < 0.03 * how.learning_rate
     assert float(rate(30)) == pytest.approx(0.01)
     assert float(rate(49)) < 0.001
+
+
+def test_an_exponential_schedule_falls_to_a_hundredth() -> None:
+    rate = optimizers._Rate(replace(TINY, epochs=6, schedule="exponential"), steps=10)
+    assert float(rate(20)) == pytest.approx(TINY.learning_rate)
+    assert float(rate(40)) == pytest.approx(TINY.learning_rate / 10)
+    assert float(rate(59)) == pytest.approx(TINY.learning_rate / 100, rel=0.15)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import numpy as np
 
 from recognizer.training.datasets.faces import Faces
-from recognizer.training.preparation import prepare
+from recognizer.training.preparation import epoch_order, prepare, sampling_weights
 from recognizer.vision.emotions import EMOTIONS
 
 HAPPY, SAD = EMOTIONS.index("happy"), EMOTIONS.index("sad")
@@ -51,3 +51,28 @@ def test_every_target_is_a_distribution() -> None:
     training = make([1, 2], [{HAPPY: 7, SAD: 3}, {HAPPY: 1, SAD: 1}])
     prepared = prepare(training, make([9], [{HAPPY: 10}]).images)
     assert np.allclose(prepared.ferplus.sum(axis=1), 1)
+
+
+def test_full_balance_shows_every_emotion_as_often() -> None:
+    training = make([*range(1, 11)], [{HAPPY: 10}] * 7 + [{SAD: 10}] * 2 + [{HAPPY: 5, SAD: 5}])
+    prepared = prepare(training, make([99], [{HAPPY: 10}]).images)
+    shown = {
+        balance: sampling_weights(prepared, balance) @ prepared.ferplus[:, [HAPPY, SAD]]
+        for balance in (0.0, 0.5, 1.0)
+    }
+    assert np.allclose(shown[0.0], [7.5, 2.5])
+    assert shown[0.5][0] / shown[0.5][1] > shown[1.0][0] / shown[1.0][1]
+    assert np.allclose(sampling_weights(prepared, 1.0)[:9], [10 / 15] * 7 + [10 / 5] * 2)
+
+
+def test_an_epoch_shows_each_row_as_often_as_its_weight() -> None:
+    weights = np.array([0.2, 1.0, 2.6, 0.0])
+    counts = np.array(
+        [
+            np.bincount(epoch_order(weights, np.random.default_rng(seed)), minlength=4)
+            for seed in range(400)
+        ]
+    )
+    assert (counts >= np.floor(weights)).all()
+    assert (counts <= np.ceil(weights)).all()
+    assert np.allclose(counts.mean(axis=0), weights, atol=0.08)

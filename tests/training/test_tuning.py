@@ -115,7 +115,7 @@ def test_a_search_goes_on_after_its_last_trial(tmp_path: Path) -> None:
 def test_a_run_folder_of_another_search_is_refused(tmp_path: Path) -> None:
     tuning.tune(replace(SEARCH, trials=1), Valley(), tmp_path, quiet)
     other = replace(SEARCH, base=replace(TINY, batch=8), epochs=3)
-    with pytest.raises(TuningError, match=r"other settings \(batch, trial_epochs differ"):
+    with pytest.raises(ValueError, match=r"other settings \(batch, trial_epochs differ"):
         tuning.tune(other, Valley(), tmp_path, quiet)
 
 

@@ -305,7 +305,7 @@ def _agreement(faces: Faces, kinds: NDArray[np.int64]) -> Agreement:
 
 def _non_faces(faces: Faces, kinds: NDArray[np.int64]) -> NonFaces:
     by_majority = kinds == NOT_A_FACE
-    by_most = faces.non_face & faces.named
+    by_most = faces.most_say_non_face
     return NonFaces(
         rows=by_majority | faces.non_face,
         by_majority=int(by_majority.sum()),

@@ -69,11 +69,17 @@ class Faces:
         return disputed
 
     @cached_property
-    def non_face(self) -> NDArray[np.bool_]:
-        """(N,) labelled as no face: by NON_FACE_SHARE of its votes, or by having no name."""
+    def most_say_non_face(self) -> NDArray[np.bool_]:
+        """(N,) whether NON_FACE_SHARE of the votes or more say that it is no face."""
         most = NON_FACE_SHARE * np.maximum(self.votes.sum(axis=1), 1)
-        marked: NDArray[np.bool_] = ~self.named | (self.votes[:, NOT_A_FACE] >= most)
-        return marked
+        say_so: NDArray[np.bool_] = self.votes[:, NOT_A_FACE] >= most
+        return say_so
+
+    @cached_property
+    def non_face(self) -> NDArray[np.bool_]:
+        """(N,) labelled as no face: by its votes, or by having no name."""
+        labelled: NDArray[np.bool_] = ~self.named | self.most_say_non_face
+        return labelled
 
     def where(self, rows: NDArray[np.bool_]) -> "Faces":
         """The rows for which `rows` (N,) is true, in order."""

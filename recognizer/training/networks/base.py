@@ -124,6 +124,22 @@ def _heads(
     }
 
 
+def at_size(model: keras.Model, size: int) -> keras.Model:
+    """The same layers, with the same variables, for pictures of another size.
+
+    Raises:
+        ValueError: a layer is tied to the size.
+    """
+    faces = keras.Input((size, size, 1), name="faces")
+    try:
+        return keras.models.clone_model(model, faces, clone_function=lambda layer: layer)
+    except ValueError as error:
+        raise ValueError(
+            f"This network cannot begin on pictures of {size} pixels (small_epochs, small_size): "
+            f"one of its layers is tied to the full size, or to even sides. {error}"
+        ) from error
+
+
 def count_macs(model: keras.Model) -> int:
     """Multiply-accumulates of one forward pass for one face: convolutions and dense layers."""
     return sum(_macs_of(layer) for layer in _all_layers(model))
