@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from recognizer.management.base import TrainingCommand, training_imports
 from recognizer.services import model_versions
 from recognizer.training.affect import with_affect
 from recognizer.training.datasets.fer2013 import read
@@ -17,7 +18,7 @@ from recognizer.vision.classification import OnnxClassifier
 AXES = ("valence", "arousal")
 
 
-class Command(BaseCommand):
+class Command(TrainingCommand):
     help = (
         "Judge every way to valence and arousal by people's ratings: concordance (CCC) and RMSE "
         "with 95% bootstrap intervals. Runs without TensorFlow."
@@ -56,17 +57,12 @@ class Command(BaseCommand):
             folder = classifier.weights.parent
             card = with_affect(classifier.card, result["arousal_experimental"])
             card.save(folder / "card.json")
-            self.stderr.write(f"{folder / 'card.json'} says how to read valence and arousal.")
+            self.report(f"{folder / 'card.json'} says how to read valence and arousal.")
 
 
 def _compare(classifier: OnnxClassifier, options: dict[str, Any]) -> dict[str, Any]:
-    try:
+    with training_imports("The comparison"):
         from recognizer.training.affect_comparison import compare
-    except ImportError as error:
-        raise CommandError(
-            f"The comparison needs more than serving ({error}). Install it with "
-            "`.venv/bin/python -m pip install -r requirements.txt` and try again."
-        ) from error
     try:
         faces = read(options["source"], options["ferplus"])
         ratings = read_ratings(options["human"], faces)

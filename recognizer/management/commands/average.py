@@ -4,15 +4,16 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from recognizer.management import model_reports
+from recognizer.management.base import TrainingCommand
 from recognizer.management.dataset.options import add_source_options, read_source
 from recognizer.services import model_store
 from recognizer.training import averaging, release
 
 
-class Command(BaseCommand):
+class Command(TrainingCommand):
     help = (
         "Average models into a more accurate one: slower by as many times as it has members, and "
         "twice that for looking at each face and its mirror image. Runs without TensorFlow."
@@ -46,7 +47,3 @@ class Command(BaseCommand):
         except OSError as error:
             raise CommandError(f"{error.filename}: {error.strerror}.") from error
         self.report(f"{classifier.name} is in {folder}, with {model_reports.REPORT} beside it.")
-
-    def report(self, line: str) -> None:
-        self.stderr.write(line)
-        self.stderr.flush()

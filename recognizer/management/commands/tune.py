@@ -1,18 +1,18 @@
 """Search for a good head and optimizer, and write the settings to train with."""
 
-import os
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from recognizer.management.base import TrainingCommand, add_threads_option, training_imports
 from recognizer.management.dataset.options import add_source_options, read_source
 from recognizer.training.datasets.faces import DatasetError
 from recognizer.training.selection import VALIDATIONS, select
 
 
-class Command(BaseCommand):
+class Command(TrainingCommand):
     help = (
         "Search for the width of a dense layer before the heads, its dropout, the optimizer and "
         "its rates by Bayesian optimisation. Trials begin anew, without the `start` and the "
@@ -39,7 +39,7 @@ class Command(BaseCommand):
         )
         add("--share", type=float, default=0.15, help="of Training, that part (%(default)s)")
         add("--seed", type=int, default=1, help="(%(default)s)")
-        add("--threads", type=int, default=os.cpu_count(), help="(%(default)s)")
+        add_threads_option(parser)
 
     def handle(self, **options: Any) -> None:
         try:
@@ -50,16 +50,8 @@ class Command(BaseCommand):
         except DatasetError as error:
             raise CommandError(str(error)) from error
         self.report(f"{len(training)} images to learn from; trials are measured on {words}.")
-        # TensorFlow takes seconds to import, so only once the data set has proved good.
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        try:
+        with training_imports("Tuning"):
             from recognizer.training import fitting, networks, tuning
-        except ImportError as error:
-            raise CommandError(
-                f"Tuning needs more than serving ({error}). Install it with "
-                "`.venv/bin/python -m pip install -r requirements.txt` and try again."
-            ) from error
-
         fitting.set_threads(options["threads"])
         try:
             base = tuning.base_settings(
@@ -77,7 +69,3 @@ class Command(BaseCommand):
             f"The best settings are in {best}; train with them: `manage.py train … "
             f"--config {best}`."
         )
-
-    def report(self, line: str) -> None:
-        self.stderr.write(line)
-        self.stderr.flush()
