@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from recognizer.management import model_reports
 from recognizer.management.base import TrainingCommand, training_imports
 from recognizer.services import model_versions
 from recognizer.training.affect import with_affect
@@ -54,10 +55,10 @@ class Command(TrainingCommand):
         else:
             self.stdout.write("\n".join(_table(result)))
         if options["write"]:
-            folder = classifier.weights.parent
+            path = classifier.weights.parent / model_reports.CARD
             card = with_affect(classifier.card, result["arousal_experimental"])
-            card.save(folder / "card.json")
-            self.report(f"{folder / 'card.json'} says how to read valence and arousal.")
+            card.save(path)
+            self.report(f"{path} says how to read valence and arousal.")
 
 
 def _compare(classifier: OnnxClassifier, options: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from recognizer.management import evaluation_pages, reports
+from recognizer.management import evaluation_pages, model_reports, reports
 from recognizer.management.dataset.options import add_bad_option, read_source
 from recognizer.services import model_versions
 from recognizer.training import evaluation, reporting, tables
@@ -57,7 +57,7 @@ class Command(BaseCommand):
             "--history",
             type=Path,
             metavar="FILE.csv",
-            help="training curves for the page (history.csv in the model's folder)",
+            help=f"training curves for the page ({model_reports.HISTORY} in the model's folder)",
         )
 
     def handle(self, **options: Any) -> None:
@@ -140,7 +140,8 @@ def _load(names: Sequence[str], threads: int = 0) -> list[OnnxClassifier]:
         if model.card.name in seen:
             raise CommandError(
                 f'Two of the models have the name "{model.card.name}", so their results could not '
-                "be told apart. Name each model once, or change the name in one's card.json.",
+                "be told apart. Name each model once, or change the name in one's "
+                f"{model_reports.CARD}.",
                 returncode=2,
             )
         seen.add(model.card.name)
@@ -151,7 +152,7 @@ def _history(options: dict[str, Any], model: OnnxClassifier) -> list[reporting.C
     """The curves of the file that is named, or of the model's folder; none where none is."""
     if options["report"] is None or options["compare"]:
         return []
-    path = options["history"] or model.weights.parent / "history.csv"
+    path = options["history"] or model.weights.parent / model_reports.HISTORY
     if options["history"] is None and not path.exists():
         return []
     return reporting.read_history(path)
