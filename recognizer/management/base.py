@@ -1,4 +1,4 @@
-"""What the commands around training share: how they tell, and what they need installed."""
+"""What the commands around models share: how they tell, what they need, what they ask for."""
 
 import os
 from argparse import ArgumentParser
@@ -6,6 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.core.management.base import BaseCommand, CommandError
+
+WHICH_MODEL = (
+    "one of `models list` (default: the promoted one, where a site's database names one; else "
+    "EMOTION_MODEL or the shipped default)"
+)
 
 
 class TrainingCommand(BaseCommand):

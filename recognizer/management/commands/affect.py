@@ -9,7 +9,8 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from recognizer.management import model_reports
-from recognizer.management.base import TrainingCommand, training_imports
+from recognizer.management.base import WHICH_MODEL, TrainingCommand, training_imports
+from recognizer.management.dataset.options import FER2013, add_ferplus_option
 from recognizer.services import model_versions
 from recognizer.training.affect import with_affect
 from recognizer.training.datasets.fer2013 import read
@@ -27,16 +28,19 @@ class Command(TrainingCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("source", type=Path, help="fer2013.csv, also .gz, .xz or .zip")
-        parser.add_argument("--ferplus", type=Path, required=True, help="fer2013new.csv")
+        parser.add_argument("source", type=Path, metavar="SOURCE", help=FER2013)
+        add_ferplus_option(parser, required=True)
         parser.add_argument(
             "--human",
             type=Path,
             required=True,
+            metavar="FILE.csv",
             help="ratings: row (from 0, in the source), valence and arousal (-2 to 2)",
         )
-        parser.add_argument("--model", default="", metavar="NAME", help="one of `models list`")
-        parser.add_argument("--seed", type=int, default=1, help="(%(default)s)")
+        parser.add_argument("--model", default="", metavar="NAME", help=WHICH_MODEL)
+        parser.add_argument(
+            "--seed", type=int, default=1, metavar="N", help="of everything random (%(default)s)"
+        )
         parser.add_argument(
             "--write",
             action="store_true",

@@ -23,11 +23,15 @@ class Command(TrainingCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_source_options(parser)
         parser.add_argument(
-            "--member", nargs="+", required=True, metavar="NAME", help="of `models list`"
+            "--member", nargs="+", required=True, metavar="NAME", help="models of `models list`"
         )
         parser.add_argument("--name", required=True, help="the new model's name")
-        parser.add_argument("--output", type=Path, help="where models lie (the site's own models)")
-        parser.add_argument("--no-mirror", action="store_true", help="without mirror images")
+        parser.add_argument(
+            "--output", type=Path, metavar="DIR", help="where models lie (the site's own models)"
+        )
+        parser.add_argument(
+            "--no-mirror", action="store_true", help="do not look at mirror images; half the work"
+        )
 
     def handle(self, **options: Any) -> None:
         try:

@@ -36,7 +36,7 @@ class Command(TrainingCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--by", default="", metavar="USER", help="who asks for it")
         parser.add_argument(
-            "--run", type=int, metavar="N", help="do one that was asked for in the admin"
+            "--run", type=int, metavar="N", help="do this one, asked for in the admin (a new one)"
         )
         add_threads_option(parser)
 

@@ -28,9 +28,11 @@ class Command(TrainingCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_source_options(parser)
         parser.add_argument(
-            "--teacher", nargs="+", required=True, metavar="NAME", help="of `models list`"
+            "--teacher", nargs="+", required=True, metavar="NAME", help="models of `models list`"
         )
-        parser.add_argument("--output", type=Path, required=True, metavar="FILE.npz")
+        parser.add_argument(
+            "--output", type=Path, required=True, metavar="FILE.npz", help="the soft labels"
+        )
 
     def handle(self, **options: Any) -> None:
         try:

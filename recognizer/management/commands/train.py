@@ -51,13 +51,13 @@ class Command(TrainingCommand):
             default=DEFAULT_CONFIG,
             metavar="FILE.toml",
             help="the settings; those in recognizer/training/configs are a start "
-            "(those of the shipped default model)",
+            f"({DEFAULT_CONFIG.name} there, with which the shipped default model was made)",
         )
         parser.add_argument(
             "--backgrounds",
             type=Path,
             metavar="DIR",
-            help="photos; what is beside their faces helps to tell what is no face",
+            help="folder of photos; what is beside their faces helps to tell what is no face",
         )
         parser.add_argument("--name", default="retrained", help="the model's name (%(default)s)")
         parser.add_argument("--run", type=Path, metavar="DIR", help="run folder (runs/NAME)")

@@ -26,19 +26,31 @@ class Command(TrainingCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         add = parser.add_argument
         add_source_options(parser)
-        add("--trials", type=int, default=20, help="how many to try in all (%(default)s)")
-        add("--epochs", type=int, default=4, help="of each trial (%(default)s)")
-        add("--architecture", help="of the network (resnet9)")
-        add("--config", type=Path, help="TOML with the settings that are not searched")
-        add("--run", type=Path, help="run folder (runs/tune-ARCHITECTURE)")
+        add(
+            "--trials",
+            type=int,
+            default=20,
+            metavar="N",
+            help="how many to try in all (%(default)s)",
+        )
+        add("--epochs", type=int, default=4, metavar="N", help="of each trial (%(default)s)")
+        add("--architecture", metavar="NAME", help="of the network (that of --config, or resnet9)")
+        add(
+            "--config",
+            type=Path,
+            metavar="FILE.toml",
+            help="the settings that are not searched (the defaults of Fitting in "
+            "recognizer/training/hyperparameters.py)",
+        )
+        add("--run", type=Path, metavar="DIR", help="run folder (runs/tune-ARCHITECTURE)")
         add(
             "--validation",
             choices=VALIDATIONS,
             default="part",
             help="measure on a part of Training, or on PublicTest (%(default)s)",
         )
-        add("--share", type=float, default=0.15, help="of Training, that part (%(default)s)")
-        add("--seed", type=int, default=1, help="(%(default)s)")
+        add("--share", type=float, default=0.15, help="how large that part is, 0-1 (%(default)s)")
+        add("--seed", type=int, default=1, metavar="N", help="of everything random (%(default)s)")
         add_threads_option(parser)
 
     def handle(self, **options: Any) -> None:

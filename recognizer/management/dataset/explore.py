@@ -35,12 +35,18 @@ PROBLEMS_SHOWN = 200
 def add_arguments(parser: ArgumentParser) -> None:
     add_source_options(parser)
     parser.add_argument(
-        "--output", type=Path, default=Path("report.html"), help="the report (%(default)s)"
+        "--output",
+        type=Path,
+        default=Path("report.html"),
+        metavar="FILE.html",
+        help="the report (%(default)s)",
     )
     parser.add_argument(
         "--samples", type=int, default=12, metavar="N", help="images of each class (%(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=1, help="of the samples (%(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=1, metavar="N", help="of the samples (%(default)s)"
+    )
 
 
 def run(options: dict[str, Any], report: Callable[[str], None]) -> None:
