@@ -1,4 +1,4 @@
-"""The report that lies beside a model: how it does on what was held out of its training."""
+"""What lies beside a model's weights, above all its report: how it does on held-out faces."""
 
 from pathlib import Path
 
@@ -7,6 +7,8 @@ from recognizer.training import evaluation, reporting
 from recognizer.training.datasets.faces import Faces
 from recognizer.vision.classification import OnnxClassifier
 
+# Names in the folder of a model; a run's folder has the history, too.
+CARD = "card.json"
 REPORT = "report.html"
 HISTORY = "history.csv"
 

@@ -31,7 +31,16 @@ def _problem(path: Path) -> str:
 
 
 def write(path: Path, template: str, context: dict[str, Any]) -> None:
-    """Render a template that extends reports/base.html into one file."""
+    """Render a template into one file.
+
+    Args:
+        path: of the file; see `check_path`.
+        template: of templates/reports; it puts `style_tokens` into its style sheet.
+        context: what else it needs.
+
+    Raises:
+        CommandError: the file cannot be written.
+    """
     made = timezone.now()
     page = render_to_string(template, {"style_tokens": _tokens(), "made": made, **context})
     try:

@@ -1,11 +1,11 @@
 """Augmentations by name, or from a file of TOML."""
 
 import tomllib
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from recognizer.training.augmentation import Augmentation
+from recognizer.training.settings import SettingsError, read, require_table
 
 PRESETS: Final = {
     "default": Augmentation(),
@@ -38,33 +38,8 @@ def named_augmentation(name: str) -> Augmentation:
         raise ValueError(f"{name} cannot be read: {error.strerror}.") from error
     except ValueError as error:  # Not UTF-8, or not TOML.
         raise ValueError(f"{name} is not valid TOML: {error}.") from error
-    table = given.get("augmentation", given)
-    if not isinstance(table, dict):
-        raise ValueError(f"{name}: augmentation must be a table, [augmentation].")
-    known = asdict(Augmentation())
-    for key, value in table.items():
-        if key not in known:
-            raise ValueError(f"{name}: there is no setting {key}; there are {', '.join(known)}.")
-        known[key] = _checked(f"{name}: {key}", key, value)
-    return Augmentation(**known)
-
-
-def _checked(where: str, key: str, value: Any) -> Any:
-    """The value as `Augmentation` takes it; ValueError when it can't be that."""
-    if key == "scale":
-        pair = isinstance(value, list) and len(value) == 2 and all(map(_is_number, value))
-        if not pair or not 0 < value[0] <= value[1]:
-            raise ValueError(f"{where} must be the smallest and largest zoom, [0.85, 1.2] say.")
-        return float(value[0]), float(value[1])
-    if key == "smallest":
-        if type(value) is not int or value < 2:
-            raise ValueError(f"{where} must be a whole number of pixels, 2 or more, not {value}.")
-        return value
-    most = 180 if key == "rotation" else 1
-    if not _is_number(value) or not 0 <= value <= most:
-        raise ValueError(f"{where} must lie in 0-{most}, not {value}.")
-    return float(value)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    try:
+        table = require_table(given.get("augmentation", given), "augmentation")
+        return read(Augmentation, table, "augmentation.")
+    except SettingsError as error:
+        raise SettingsError(f"{name}: {error}") from error

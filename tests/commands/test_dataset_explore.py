@@ -44,6 +44,10 @@ def test_the_report_needs_nothing_else(fer2013: tuple[Path, Path], tmp_path: Pat
     links = re.findall(r'(?:src|href|url)\s*[=(]\s*"?([^"\s)]+)', html)
     assert links
     assert all(link.startswith(("#", "data:image/png;base64,")) for link in links)
+    # The site's colours; on paper the light ones, whatever the screen shows.
+    assert "--page-bg:" in html
+    assert "@media screen and (prefers-color-scheme: dark)" in html
+    assert "@media (prefers" not in html
     assert "1 held-out image is also in Training" in html
     assert "Share of the most frequent answer" in html
     assert 'alt="not a face"' in html
@@ -77,9 +81,13 @@ def test_problems_stop_it_and_say_how_to_go_on(tmp_path: Path) -> None:
     assert not (tmp_path / "report.html").exists()
 
 
-def test_an_output_that_cannot_be_is_refused_at_once(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match="must be a file in a folder that is there"):
-        call_command("dataset", "explore", "nowhere", "--output", tmp_path / "no/report.html")
+@pytest.mark.parametrize(
+    ("output", "why"), [("no/report.html", "no does not exist"), (".", "it is a folder")]
+)
+def test_an_output_that_cannot_be_is_refused_at_once(output: str, why: str, tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=why) as error:
+        call_command("dataset", "explore", "nowhere", "--output", tmp_path / output)
+    assert error.value.returncode == 2
 
 
 def test_it_runs_without_tensorflow_and_prints_nothing_on_stdout(tmp_path: Path) -> None:

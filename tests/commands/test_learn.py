@@ -2,6 +2,7 @@
 
 import io
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -290,3 +291,13 @@ def test_a_model_that_is_gone_is_said_to_be(site: None) -> None:
     assert isinstance(run, LearningRun)
     shutil.rmtree(model_store.own_root() / "fitted")
     assert "Put its folder back, or promote another model." in failed("--run", str(run.pk))
+
+
+def test_without_tensorflow_the_run_says_what_to_install(
+    site: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "recognizer.training.fitting", None)
+    monkeypatch.delattr("recognizer.training.fitting")
+    why = failed()
+    assert why.startswith("Learning needs more than serving")
+    assert "pip install -r requirements.txt" in why

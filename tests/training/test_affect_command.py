@@ -1,4 +1,5 @@
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -145,3 +146,11 @@ def test_an_unknown_model_is_a_usage_error(dataset: tuple[Path, Path], tmp_path:
     with pytest.raises(CommandError, match="nonesuch") as error:
         run(dataset, ratings(tmp_path / "human.csv"), "--model", "nonesuch")
     assert error.value.returncode == 2
+
+
+def test_without_scikit_learn_it_says_what_to_install(
+    dataset: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "recognizer.training.affect_comparison", None)
+    with pytest.raises(CommandError, match=r"comparison needs more .* -r requirements\.txt"):
+        run(dataset, ratings(tmp_path / "human.csv"))

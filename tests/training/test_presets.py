@@ -1,9 +1,11 @@
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from recognizer.training.augmentation import Augmentation
 from recognizer.training.presets import named_augmentation
+from recognizer.training.settings import SettingsError, read
 
 
 def test_presets_go_by_their_names() -> None:
@@ -24,20 +26,35 @@ def test_a_file_changes_what_it_names(heading: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("spin = 3", "no setting spin"),
-        ("flip = 2", "flip must lie in 0-1"),
-        ("flip = true", "flip must lie in 0-1"),
-        ("rotation = nan", "rotation must lie in 0-180"),
-        ("scale = [1.2, 0.8]", "zoom"),
-        ("smallest = 1", "whole number"),
+        ("spin = 3", r"no setting augmentation\.spin; there are flip, rotation, "),
+        ("flip = 2", r"augmentation\.flip must be a number, 0 or more and at most 1, not 2"),
+        ("flip = true", r"augmentation\.flip must be a number, not true"),
+        ("rotation = nan", r"augmentation\.rotation must be a number, 0 or more and at most 180"),
+        ("scale = [1.2, 0.8]", r"augmentation\.scale must be a list from the smallest to the larg"),
+        ("scale = [1]", r"augmentation\.scale must be a list of 2 values"),
         ("flip =", "not valid TOML"),
         ("augmentation = 1", "must be a table"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_named(text: str, why: str, tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_text(text)
-    with pytest.raises(ValueError, match=why):
+    with pytest.raises(ValueError, match=rf"own\.toml.*{why}"):
         named_augmentation(str(tmp_path / "own.toml"))
+
+
+def test_the_limits_are_those_of_a_fitting(tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    for possible in ("smallest = 1", "smallest = 47", "scale = [0.1, 10]", "shift = 0.99"):
+        file.write_text(possible)
+        assert named_augmentation(str(file)) == read(Augmentation, tomllib.loads(possible))
+    for not_possible in (
+        "smallest = 0", "smallest = 64", "scale = [0.05, 1.2]", "scale = [0.5, 20]", "shift = 1.0",
+    ):  # fmt: skip
+        file.write_text(not_possible)
+        with pytest.raises(SettingsError, match=not_possible.partition(" ")[0]):
+            named_augmentation(str(file))
+        with pytest.raises(SettingsError):
+            read(Augmentation, tomllib.loads(not_possible))
 
 
 def test_an_unknown_name_gives_the_choice() -> None:

@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from recognizer.management import model_reports
+from recognizer.management.base import WHICH_MODEL, TrainingCommand, training_imports
+from recognizer.management.dataset.options import FER2013, add_ferplus_option
 from recognizer.services import model_versions
 from recognizer.training.affect import with_affect
 from recognizer.training.datasets.fer2013 import read
@@ -17,7 +20,7 @@ from recognizer.vision.classification import OnnxClassifier
 AXES = ("valence", "arousal")
 
 
-class Command(BaseCommand):
+class Command(TrainingCommand):
     help = (
         "Judge every way to valence and arousal by people's ratings: concordance (CCC) and RMSE "
         "with 95% bootstrap intervals. Runs without TensorFlow."
@@ -25,16 +28,19 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("source", type=Path, help="fer2013.csv, also .gz, .xz or .zip")
-        parser.add_argument("--ferplus", type=Path, required=True, help="fer2013new.csv")
+        parser.add_argument("source", type=Path, metavar="SOURCE", help=FER2013)
+        add_ferplus_option(parser, required=True)
         parser.add_argument(
             "--human",
             type=Path,
             required=True,
+            metavar="FILE.csv",
             help="ratings: row (from 0, in the source), valence and arousal (-2 to 2)",
         )
-        parser.add_argument("--model", default="", metavar="NAME", help="one of `models list`")
-        parser.add_argument("--seed", type=int, default=1, help="(%(default)s)")
+        parser.add_argument("--model", default="", metavar="NAME", help=WHICH_MODEL)
+        parser.add_argument(
+            "--seed", type=int, default=1, metavar="N", help="of everything random (%(default)s)"
+        )
         parser.add_argument(
             "--write",
             action="store_true",
@@ -53,20 +59,15 @@ class Command(BaseCommand):
         else:
             self.stdout.write("\n".join(_table(result)))
         if options["write"]:
-            folder = classifier.weights.parent
+            path = classifier.weights.parent / model_reports.CARD
             card = with_affect(classifier.card, result["arousal_experimental"])
-            card.save(folder / "card.json")
-            self.stderr.write(f"{folder / 'card.json'} says how to read valence and arousal.")
+            card.save(path)
+            self.report(f"{path} says how to read valence and arousal.")
 
 
 def _compare(classifier: OnnxClassifier, options: dict[str, Any]) -> dict[str, Any]:
-    try:
+    with training_imports("The comparison"):
         from recognizer.training.affect_comparison import compare
-    except ImportError as error:
-        raise CommandError(
-            f"The comparison needs more than serving ({error}). Install it with "
-            "`.venv/bin/python -m pip install -r requirements.txt` and try again."
-        ) from error
     try:
         faces = read(options["source"], options["ferplus"])
         ratings = read_ratings(options["human"], faces)

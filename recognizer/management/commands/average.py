@@ -4,15 +4,16 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from recognizer.management import model_reports
+from recognizer.management.base import TrainingCommand
 from recognizer.management.dataset.options import add_source_options, read_source
 from recognizer.services import model_store
 from recognizer.training import averaging, release
 
 
-class Command(BaseCommand):
+class Command(TrainingCommand):
     help = (
         "Average models into a more accurate one: slower by as many times as it has members, and "
         "twice that for looking at each face and its mirror image. Runs without TensorFlow."
@@ -22,11 +23,15 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_source_options(parser)
         parser.add_argument(
-            "--member", nargs="+", required=True, metavar="NAME", help="of `models list`"
+            "--member", nargs="+", required=True, metavar="NAME", help="models of `models list`"
         )
         parser.add_argument("--name", required=True, help="the new model's name")
-        parser.add_argument("--output", type=Path, help="where models lie (the site's own models)")
-        parser.add_argument("--no-mirror", action="store_true", help="without mirror images")
+        parser.add_argument(
+            "--output", type=Path, metavar="DIR", help="where models lie (the site's own models)"
+        )
+        parser.add_argument(
+            "--no-mirror", action="store_true", help="do not look at mirror images; half the work"
+        )
 
     def handle(self, **options: Any) -> None:
         try:
@@ -46,7 +51,3 @@ class Command(BaseCommand):
         except OSError as error:
             raise CommandError(f"{error.filename}: {error.strerror}.") from error
         self.report(f"{classifier.name} is in {folder}, with {model_reports.REPORT} beside it.")
-
-    def report(self, line: str) -> None:
-        self.stderr.write(line)
-        self.stderr.flush()

@@ -3,8 +3,9 @@
 from argparse import ArgumentParser
 from typing import Any, Protocol
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from recognizer.management.base import TrainingCommand
 from recognizer.management.dataset import balance, clean, explore, pack
 from recognizer.training.datasets.faces import DatasetError
 
@@ -32,7 +33,7 @@ class Report(Protocol):
     def __call__(self, line: str) -> None: ...
 
 
-class Command(BaseCommand):
+class Command(TrainingCommand):
     help = "Look into a data set of faces, clean it, balance it and pack it."
     requires_system_checks: list[str] = []
 
@@ -46,7 +47,3 @@ class Command(BaseCommand):
             DOORS[options["action"]].run(options, self.report)
         except DatasetError as error:
             raise CommandError(str(error)) from error
-
-    def report(self, line: str) -> None:
-        self.stderr.write(line)
-        self.stderr.flush()

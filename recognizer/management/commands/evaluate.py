@@ -8,8 +8,14 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from recognizer.management import evaluation_pages, reports
-from recognizer.management.dataset.options import add_bad_option, read_source
+from recognizer.management import evaluation_pages, model_reports, reports
+from recognizer.management.base import WHICH_MODEL
+from recognizer.management.dataset.options import (
+    FER2013,
+    add_bad_option,
+    add_ferplus_option,
+    read_source,
+)
 from recognizer.services import model_versions
 from recognizer.training import evaluation, reporting, tables
 from recognizer.training.datasets.faces import SPLITS, Faces
@@ -29,35 +35,36 @@ class Command(BaseCommand):
             help="fer2013: its file and FER+'s votes; faces: any data set that `train` reads",
         )
         parser.add_argument(
-            "source", type=Path, metavar="FILE", help="fer2013.csv, also .gz, .xz or .zip; or DIR"
+            "source",
+            type=Path,
+            metavar="SOURCE",
+            help=f"of fer2013: {FER2013}; of faces: a file or a folder, see `train`",
         )
-        parser.add_argument("--ferplus", type=Path, metavar="FILE", help="fer2013new.csv")
+        add_ferplus_option(parser)
         add_bad_option(parser)
-        parser.add_argument("--split", choices=SPLITS, default="PublicTest", help="(%(default)s)")
-        which = parser.add_mutually_exclusive_group()
-        which.add_argument(
-            "--model",
-            default="",
-            metavar="NAME",
-            help="one of `models list` (default: the promoted one, where a site's database names "
-            "one; else EMOTION_MODEL or the shipped default)",
+        parser.add_argument(
+            "--split", choices=SPLITS, default="PublicTest", help="what to score (%(default)s)"
         )
+        which = parser.add_mutually_exclusive_group()
+        which.add_argument("--model", default="", metavar="NAME", help=WHICH_MODEL)
         which.add_argument(
             "--compare",
             nargs="+",
-            metavar="MODEL",
+            metavar="NAME",
             default=[],
             help="several models side by side, the others against the first",
         )
         form = parser.add_mutually_exclusive_group()
-        form.add_argument("--json", action="store_true", help="one JSON object a model on stdout")
+        form.add_argument(
+            "--json", action="store_true", help="one JSON object per model and line on stdout"
+        )
         form.add_argument("--markdown", action="store_true", help="the table for a model card")
         parser.add_argument("--report", type=Path, metavar="FILE.html", help="write a page, too")
         parser.add_argument(
             "--history",
             type=Path,
             metavar="FILE.csv",
-            help="training curves for the page (history.csv in the model's folder)",
+            help=f"training curves for the page ({model_reports.HISTORY} in the model's folder)",
         )
 
     def handle(self, **options: Any) -> None:
@@ -140,7 +147,8 @@ def _load(names: Sequence[str], threads: int = 0) -> list[OnnxClassifier]:
         if model.card.name in seen:
             raise CommandError(
                 f'Two of the models have the name "{model.card.name}", so their results could not '
-                "be told apart. Name each model once, or change the name in one's card.json.",
+                "be told apart. Name each model once, or change the name in one's "
+                f"{model_reports.CARD}.",
                 returncode=2,
             )
         seen.add(model.card.name)
@@ -151,7 +159,7 @@ def _history(options: dict[str, Any], model: OnnxClassifier) -> list[reporting.C
     """The curves of the file that is named, or of the model's folder; none where none is."""
     if options["report"] is None or options["compare"]:
         return []
-    path = options["history"] or model.weights.parent / "history.csv"
+    path = options["history"] or model.weights.parent / model_reports.HISTORY
     if options["history"] is None and not path.exists():
         return []
     return reporting.read_history(path)

@@ -1,7 +1,6 @@
 """Learn from reviews: a new model beside the old one, and how the two compare."""
 
 import logging
-import os
 import secrets
 from argparse import ArgumentParser
 from pathlib import Path
@@ -9,8 +8,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from recognizer.management.base import TrainingCommand, add_threads_option, training_imports
 from recognizer.models import LearningRun, User
 from recognizer.services import learning, model_store, reviewed_faces
 from recognizer.services.promotions import Refused
@@ -25,7 +25,7 @@ from recognizer.vision.classification import OnnxClassifier
 logger = logging.getLogger(__name__)
 
 
-class Command(BaseCommand):
+class Command(TrainingCommand):
     help = (
         "Fine-tune the site's model on the reviewed faces of owners who lend theirs, and compare "
         "old and new on reviews that were held out and, where REFERENCE_SET names one, on a data "
@@ -36,9 +36,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--by", default="", metavar="USER", help="who asks for it")
         parser.add_argument(
-            "--run", type=int, metavar="N", help="do one that was asked for in the admin"
+            "--run", type=int, metavar="N", help="do this one, asked for in the admin (a new one)"
         )
-        parser.add_argument("--threads", type=int, default=os.cpu_count(), help="(%(default)s)")
+        add_threads_option(parser)
 
     def handle(self, **options: Any) -> None:
         run = self.taken(options)
@@ -48,7 +48,7 @@ class Command(BaseCommand):
         pulse = learning.pulse(run)
         pulse.start()
         try:
-            self.learn(run, max(1, options["threads"]))
+            self.learn(run, options["threads"])
         except learning.Lost:
             raise CommandError(f"The learning run {run} was given to another process.") from None
         except Exception as error:
@@ -90,16 +90,8 @@ class Command(BaseCommand):
             f"of {exported.photos} photos."
         )
         reference = _reference(size)
-        # TensorFlow takes seconds to import, so only once the data set has proved good.
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        try:
+        with training_imports("Learning"):
             from recognizer.training import candidates, finetuning, fitting
-        except ImportError as error:
-            raise ValueError(
-                f"Learning needs more than serving ({error}). Install it with "
-                "`.venv/bin/python -m pip install -r requirements.txt` and try again."
-            ) from error
-
         fitting.set_threads(threads)
         origin, unseen = None, None
         if reference:
@@ -116,10 +108,6 @@ class Command(BaseCommand):
             card = new.card
         learning.finish(run, card, name, exported, compared)
         self.report(f"The new model is {name}. {_told(exported, compared)}")
-
-    def report(self, line: str) -> None:
-        self.stderr.write(line)
-        self.stderr.flush()
 
 
 def _reference(size: int) -> tuple[TrainingSet, Faces] | None:
@@ -162,5 +150,5 @@ def _told(exported: Exported, compared: dict[str, Any]) -> str:
 
 def _sentence(error: Exception) -> str:
     """What went wrong, for a person; strange errors keep their kind."""
-    known = isinstance(error, ValueError | OSError)
+    known = isinstance(error, ValueError | OSError | CommandError)
     return str(error) if known else f"{type(error).__name__}: {error}"

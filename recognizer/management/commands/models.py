@@ -28,30 +28,41 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
-        listing = actions.add_parser(
-            "list", help="one line a model; * marks the one that the site uses, ! a broken one"
+
+        def action(name: str, what: str) -> ArgumentParser:
+            parser: ArgumentParser = actions.add_parser(name, help=what, description=what)
+            return parser
+
+        listing = action(
+            "list", "One line for each model; * marks the one that the site uses, ! a broken one."
         )
-        show = actions.add_parser("show", help="one model's card")
-        show.add_argument("name", nargs="?", default="", help="the site's model, if not given")
-        for action in (listing, show):
-            action.add_argument("--json", action="store_true", help="JSON on stdout")
-        add = actions.add_parser("add", help="take a model in from a folder or a ZIP")
-        add.add_argument("source", type=Path, metavar="FOLDER|ZIP")
+        show = action("show", "One model's card.")
+        show.add_argument(
+            "name", nargs="?", default="", metavar="NAME", help="the model (the site's)"
+        )
+        for one in (listing, show):
+            one.add_argument("--json", action="store_true", help="JSON on stdout")
+        add = action("add", "Take a model in from a folder or a ZIP.")
+        add.add_argument(
+            "source", type=Path, metavar="FOLDER|ZIP", help="the model with its card.json"
+        )
         add.add_argument("--name", default="", help="what to call it here (the card's name)")
-        export = actions.add_parser("export", help="write model, card and report as one ZIP")
-        export.add_argument("name")
-        export.add_argument("--output", type=Path, required=True, metavar="FILE.zip")
-        promote = actions.add_parser("promote", help="have the site use a model from now on")
-        promote.add_argument("name")
+        export = action("export", "Write model, card and report as one ZIP.")
+        export.add_argument(
+            "--output", type=Path, required=True, metavar="FILE.zip", help="the archive"
+        )
+        promote = action("promote", "Have the site use a model from now on.")
+        for one in (export, promote):
+            one.add_argument("name", metavar="NAME", help="one of `models list`")
         promote.add_argument(
             "--force", action="store_true", help="even if its card promises less than the present"
         )
-        rollback = actions.add_parser(
-            "rollback", help="go back to the model before; again, and further back"
-        )
-        for action in (promote, rollback):
-            action.add_argument("--reason", default="", help="for those who look at it later")
-            action.add_argument("--by", default="", metavar="USER", help="who does it")
+        rollback = action("rollback", "Go back to the model before; again, and further back.")
+        for one in (promote, rollback):
+            one.add_argument(
+                "--reason", default="", metavar="TEXT", help="for those who look at it later"
+            )
+            one.add_argument("--by", default="", metavar="USER", help="who does it")
 
     def handle(self, **options: Any) -> None:
         try:

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from recognizer.management.base import WHICH_MODEL
 from recognizer.services import model_versions
 from recognizer.vision import Recognition, RecognizedFace, Recognizer, annotate
 from recognizer.vision.cards import CardError
@@ -38,13 +39,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--output", type=Path, metavar="DIR", help="write annotated JPEGs to this folder"
         )
-        parser.add_argument(
-            "--model",
-            default="",
-            metavar="NAME",
-            help="one of `models list` (default: the promoted one, where a site's database names "
-            "one; else EMOTION_MODEL or the shipped default)",
-        )
+        parser.add_argument("--model", default="", metavar="NAME", help=WHICH_MODEL)
         parser.add_argument(
             "--min-face",
             type=_face_size,

@@ -4,9 +4,10 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from tqdm import tqdm
 
+from recognizer.management.base import TrainingCommand
 from recognizer.management.dataset.options import add_source_options, read_source
 from recognizer.services import model_store
 from recognizer.training.datasets.faces import DatasetError
@@ -16,7 +17,7 @@ from recognizer.training.soft_labels import teach
 from recognizer.vision.classification import OnnxClassifier
 
 
-class Command(BaseCommand):
+class Command(TrainingCommand):
     help = (
         "Write soft labels for distillation: the averaged answers of the named models to every "
         "training image and its mirror image. `manage.py train` learns from them. Runs without "
@@ -27,9 +28,11 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_source_options(parser)
         parser.add_argument(
-            "--teacher", nargs="+", required=True, metavar="NAME", help="of `models list`"
+            "--teacher", nargs="+", required=True, metavar="NAME", help="models of `models list`"
         )
-        parser.add_argument("--output", type=Path, required=True, metavar="FILE.npz")
+        parser.add_argument(
+            "--output", type=Path, required=True, metavar="FILE.npz", help="the soft labels"
+        )
 
     def handle(self, **options: Any) -> None:
         try:
@@ -38,7 +41,7 @@ class Command(BaseCommand):
         except ValueError as error:
             raise CommandError(str(error), returncode=2) from error
         try:
-            reading = read_source(options, self.stderr.write)
+            reading = read_source(options, self.report)
             training_and_held_out(reading)  # Is there something of both?
             training = prepare_training(reading.faces)
             bar = tqdm(teachers, "teachers", unit="model", disable=None)
@@ -50,7 +53,7 @@ class Command(BaseCommand):
         except OSError as error:
             message = f"{options['output']}: cannot be written ({error.strerror})."
             raise CommandError(message) from error
-        self.stderr.write(f"{len(labels.digests)} images by {', '.join(labels.teachers)}.")
+        self.report(f"{len(labels.digests)} images by {', '.join(labels.teachers)}.")
 
 
 def _check(teachers: list[OnnxClassifier], options: dict[str, Any]) -> None:

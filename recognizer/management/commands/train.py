@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from recognizer.management import model_reports
+from recognizer.management.base import TrainingCommand, add_threads_option, training_imports
 from recognizer.management.dataset.options import add_source_options, read_source
 from recognizer.services import model_store
 from recognizer.training import evaluation, non_faces
@@ -34,7 +35,7 @@ CONFIGS = Path(settings.BASE_DIR) / "recognizer" / "training" / "configs"
 DEFAULT_CONFIG = CONFIGS / "resnet9-ferplus.toml"
 
 
-class Command(BaseCommand):
+class Command(TrainingCommand):
     help = (
         "Train a model: fit a network on the Training split, calibrate it on the even rows of "
         "PublicTest, and export it with its card. Stop and start it as you like: it goes on "
@@ -50,13 +51,13 @@ class Command(BaseCommand):
             default=DEFAULT_CONFIG,
             metavar="FILE.toml",
             help="the settings; those in recognizer/training/configs are a start "
-            "(those of the shipped default model)",
+            f"({DEFAULT_CONFIG.name} there, with which the shipped default model was made)",
         )
         parser.add_argument(
             "--backgrounds",
             type=Path,
             metavar="DIR",
-            help="photos; what is beside their faces helps to tell what is no face",
+            help="folder of photos; what is beside their faces helps to tell what is no face",
         )
         parser.add_argument("--name", default="retrained", help="the model's name (%(default)s)")
         parser.add_argument("--run", type=Path, metavar="DIR", help="run folder (runs/NAME)")
@@ -78,7 +79,7 @@ class Command(BaseCommand):
             help="any setting, such as balance=0.5 or network.name=simple_cnn; may be given "
             "again, and counts above all others",
         )
-        parser.add_argument("--threads", type=int, default=os.cpu_count(), help="(%(default)s)")
+        add_threads_option(parser)
 
     def handle(self, **options: Any) -> None:
         try:
@@ -101,11 +102,17 @@ class Command(BaseCommand):
         if options["backgrounds"]:
             found = self.backgrounds(options["backgrounds"], training.images.shape[1])
             training = replace(training, backgrounds=found)
-        # TensorFlow takes seconds to import, so only once the data set has proved good.
-        how = _settings(options)
-        from recognizer.training import export, fitting, hyperparameters, release, run_folders
-
-        fitting.set_threads(max(1, options["threads"]))
+        with training_imports("Training"):
+            from recognizer.training import (
+                config,
+                export,
+                fitting,
+                hyperparameters,
+                release,
+                run_folders,
+            )
+        how = config.load(options["config"], _assignments(options))
+        fitting.set_threads(options["threads"])
         how = hyperparameters.with_best_precision(how)
         targets, aims = self.taught(training, how, _usual_teachers(options))
         # Stopping early chooses, so it may not look at the rows that report.
@@ -161,10 +168,6 @@ class Command(BaseCommand):
         self.report(f"Targets: {aims}.")
         return distilled(training, answers, how.distillation), aims
 
-    def report(self, line: str) -> None:
-        self.stderr.write(line)
-        self.stderr.flush()
-
 
 def _check_place(run: Path) -> None:
     there = next(path for path in (run.absolute(), *run.absolute().parents) if path.exists())
@@ -172,21 +175,14 @@ def _check_place(run: Path) -> None:
         raise ValueError(f"--run {run}: {there} is no folder that can be written to.")
 
 
-def _settings(options: dict[str, Any]) -> "Fitting":
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    try:
-        from recognizer.training import config
-    except ImportError as error:
-        raise CommandError(
-            f"Training needs more than serving ({error}). Install it with "
-            "`.venv/bin/python -m pip install -r requirements.txt` and try again."
-        ) from error
+def _assignments(options: dict[str, Any]) -> list[str]:
+    """What replaces settings of the file; what comes later counts above what came before."""
     wanted = [
         f"{name}={json.dumps(options[name])}"
         for name in ("start", "epochs", "seed")
         if options[name] is not None
     ]
-    return config.load(options["config"], [*wanted, *options["set"]])
+    return [*wanted, *options["set"]]
 
 
 def _usual_teachers(options: dict[str, Any]) -> bool:

@@ -1,18 +1,18 @@
 """Search for a good head and optimizer, and write the settings to train with."""
 
-import os
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from recognizer.management.base import TrainingCommand, add_threads_option, training_imports
 from recognizer.management.dataset.options import add_source_options, read_source
 from recognizer.training.datasets.faces import DatasetError
 from recognizer.training.selection import VALIDATIONS, select
 
 
-class Command(BaseCommand):
+class Command(TrainingCommand):
     help = (
         "Search for the width of a dense layer before the heads, its dropout, the optimizer and "
         "its rates by Bayesian optimisation. Trials begin anew, without the `start` and the "
@@ -26,20 +26,32 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         add = parser.add_argument
         add_source_options(parser)
-        add("--trials", type=int, default=20, help="how many to try in all (%(default)s)")
-        add("--epochs", type=int, default=4, help="of each trial (%(default)s)")
-        add("--architecture", help="of the network (resnet9)")
-        add("--config", type=Path, help="TOML with the settings that are not searched")
-        add("--run", type=Path, help="run folder (runs/tune-ARCHITECTURE)")
+        add(
+            "--trials",
+            type=int,
+            default=20,
+            metavar="N",
+            help="how many to try in all (%(default)s)",
+        )
+        add("--epochs", type=int, default=4, metavar="N", help="of each trial (%(default)s)")
+        add("--architecture", metavar="NAME", help="of the network (that of --config, or resnet9)")
+        add(
+            "--config",
+            type=Path,
+            metavar="FILE.toml",
+            help="the settings that are not searched (the defaults of Fitting in "
+            "recognizer/training/hyperparameters.py)",
+        )
+        add("--run", type=Path, metavar="DIR", help="run folder (runs/tune-ARCHITECTURE)")
         add(
             "--validation",
             choices=VALIDATIONS,
             default="part",
             help="measure on a part of Training, or on PublicTest (%(default)s)",
         )
-        add("--share", type=float, default=0.15, help="of Training, that part (%(default)s)")
-        add("--seed", type=int, default=1, help="(%(default)s)")
-        add("--threads", type=int, default=os.cpu_count(), help="(%(default)s)")
+        add("--share", type=float, default=0.15, help="how large that part is, 0-1 (%(default)s)")
+        add("--seed", type=int, default=1, metavar="N", help="of everything random (%(default)s)")
+        add_threads_option(parser)
 
     def handle(self, **options: Any) -> None:
         try:
@@ -50,16 +62,8 @@ class Command(BaseCommand):
         except DatasetError as error:
             raise CommandError(str(error)) from error
         self.report(f"{len(training)} images to learn from; trials are measured on {words}.")
-        # TensorFlow takes seconds to import, so only once the data set has proved good.
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        try:
+        with training_imports("Tuning"):
             from recognizer.training import fitting, networks, tuning
-        except ImportError as error:
-            raise CommandError(
-                f"Tuning needs more than serving ({error}). Install it with "
-                "`.venv/bin/python -m pip install -r requirements.txt` and try again."
-            ) from error
-
         fitting.set_threads(options["threads"])
         try:
             base = tuning.base_settings(
@@ -77,7 +81,3 @@ class Command(BaseCommand):
             f"The best settings are in {best}; train with them: `manage.py train … "
             f"--config {best}`."
         )
-
-    def report(self, line: str) -> None:
-        self.stderr.write(line)
-        self.stderr.flush()

@@ -5,7 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from recognizer.management.dataset.options import add_bad_option, naming_skip
+from recognizer.management.dataset.options import (
+    FER2013,
+    add_bad_option,
+    add_ferplus_option,
+    naming_skip,
+)
 from recognizer.training.datasets.balancing import Balance, balance_fer2013, balance_folder
 from recognizer.training.datasets.faces import DatasetError
 from recognizer.training.presets import PRESETS, named_augmentation
@@ -22,11 +27,13 @@ def add_arguments(parser: ArgumentParser) -> None:
         "source",
         type=Path,
         metavar="SOURCE",
-        help="a folder of <class>/* or train/<class>/*; or fer2013.csv, also .gz, .xz or .zip",
+        help=f"{FER2013}; or a folder of <class>/* or train/<class>/*",
     )
     parser.add_argument("output", type=Path, metavar="OUTPUT", help="an empty or a new folder")
-    parser.add_argument("--per-class", type=int, required=True, metavar="N", help="of every class")
-    parser.add_argument("--ferplus", type=Path, metavar="FILE", help="fer2013new.csv")
+    parser.add_argument(
+        "--per-class", type=int, required=True, metavar="N", help="pictures of every class"
+    )
+    add_ferplus_option(parser)
     parser.add_argument(
         "--labels",
         choices=["ferplus", "fer2013"],
@@ -50,6 +57,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--untouched",
         type=float,
         default=1.0,
+        metavar="SHARE",
         help="share of the originals left as they are, 0-1; the others are varied (%(default)s)",
     )
     parser.add_argument(
@@ -59,9 +67,15 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="cut the largest face out of each picture, and skip those without one (%(default)s)",
     )
     parser.add_argument(
-        "--size", type=int, default=48, metavar="S", help="side in pixels (%(default)s)"
+        "--size",
+        type=int,
+        default=48,
+        metavar="N",
+        help="side of the pictures (%(default)s pixels)",
     )
-    parser.add_argument("--seed", type=int, default=1, help="(%(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=1, metavar="N", help="of everything random (%(default)s)"
+    )
     add_bad_option(parser)
 
 

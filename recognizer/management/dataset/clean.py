@@ -6,7 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from recognizer.management.dataset.options import add_bad_option, naming_skip
+from recognizer.management.dataset.options import (
+    FER2013,
+    add_bad_option,
+    add_ferplus_option,
+    naming_skip,
+)
 from recognizer.training.datasets.cleaning import Job, Limits, clean_fer2013, clean_folder
 from recognizer.training.datasets.faces import DatasetError
 
@@ -23,9 +28,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         "source",
         type=Path,
         metavar="SOURCE",
-        help="fer2013.csv, also .gz, .xz or .zip; or a folder of <class>/* or train/<class>/*",
+        help=f"{FER2013}; or a folder of <class>/* or train/<class>/*",
     )
-    parser.add_argument("--ferplus", type=Path, metavar="FILE", help="fer2013new.csv")
+    add_ferplus_option(parser)
     parser.add_argument(
         "--output",
         type=Path,
@@ -43,6 +48,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--smallest",
         type=float,
         default=usual.smallest,
+        metavar="SHARE",
         help="least side of a face, as a share of the picture's shorter side (%(default)s)",
     )
     parser.add_argument(
@@ -56,6 +62,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--off-centre",
         type=float,
         default=usual.off_centre,
+        metavar="SHARE",
         help="how far a face may lie from the middle, as a share of the picture's shorter side "
         "(%(default)s)",
     )

@@ -1,18 +1,16 @@
 """`manage.py dataset explore`: one HTML file that shows what a data set holds."""
 
-import base64
 from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-from django.conf import settings
-from django.template.loader import render_to_string
 from numpy.typing import NDArray
 
+from recognizer.management import reports
 from recognizer.management.dataset.options import add_source_options, read_source
+from recognizer.training import charts
 from recognizer.training.datasets.exploring import (
     BINS,
     KINDS,
@@ -22,7 +20,7 @@ from recognizer.training.datasets.exploring import (
     explore,
     sample,
 )
-from recognizer.training.datasets.faces import FER2013_LABELS, DatasetError
+from recognizer.training.datasets.faces import FER2013_LABELS
 from recognizer.training.datasets.findings import findings
 from recognizer.training.datasets.reading import Reading
 from recognizer.vision.emotions import EMOTIONS
@@ -37,32 +35,31 @@ PROBLEMS_SHOWN = 200
 def add_arguments(parser: ArgumentParser) -> None:
     add_source_options(parser)
     parser.add_argument(
-        "--output", type=Path, default=Path("report.html"), help="the report (%(default)s)"
+        "--output",
+        type=Path,
+        default=Path("report.html"),
+        metavar="FILE.html",
+        help="the report (%(default)s)",
     )
     parser.add_argument(
         "--samples", type=int, default=12, metavar="N", help="images of each class (%(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=1, help="of the samples (%(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=1, metavar="N", help="of the samples (%(default)s)"
+    )
 
 
 def run(options: dict[str, Any], report: Callable[[str], None]) -> None:
     output: Path = options["output"]
-    # Said before minutes of reading.
-    if output.is_dir() or not output.parent.is_dir():
-        raise DatasetError(f"--output {output} must be a file in a folder that is there.")
+    reports.check_path(output)  # Before minutes of reading, not after them.
     reading = read_source(options, report)
     found = explore(reading.faces, reading.sizes)
     view = _View(found, np.random.default_rng(options["seed"]), max(1, options["samples"]))
     context = view.context(reading) | {
         "source": options["source"].resolve().name,
         "seed": options["seed"],
-        # The colours of the site, in a file that must not need the site.
-        "tokens": (settings.BASE_DIR / "static/css/tokens.css").read_text(encoding="utf-8"),
     }
-    try:
-        output.write_text(render_to_string("reports/explore.html", context), encoding="utf-8")
-    except OSError as error:
-        raise DatasetError(f"{output} cannot be written: {error.strerror}.") from error
+    reports.write(output, "reports/explore.html", context)
     report(f"{len(reading.faces):,} images explored; the report is {output}.")
 
 
@@ -144,7 +141,7 @@ class _View:
         labels = sorted({FER2013_LABELS[label] for label in faces.labels[rows] if label >= 0})
         kinds = sorted({_words(KINDS[kind]) for kind in self.found.kinds[rows]})
         return {
-            "image": _data_uri(faces.images[rows[0]]),
+            "image": charts.picture(faces.images[rows[0]]),
             "times": len(rows),
             "kinds": ", ".join(kinds),
             "labels": ", ".join(labels) if labels != kinds else "",
@@ -152,7 +149,7 @@ class _View:
 
     def _shown(self, rows: NDArray[np.bool_], count: int) -> list[str]:
         faces = self.found.faces
-        return [_data_uri(faces.images[row]) for row in sample(rows, max(1, count), self.rng)]
+        return [charts.picture(faces.images[row]) for row in sample(rows, max(1, count), self.rng)]
 
 
 def _table(classes: Classes) -> list[dict[str, Any]]:
@@ -211,10 +208,3 @@ def _css(part: int, whole: int) -> str:
 
 def _words(name: str) -> str:
     return name.replace("_", " ")
-
-
-def _data_uri(image: NDArray[np.uint8]) -> str:
-    done, encoded = cv2.imencode(".png", image)
-    if not done:
-        raise ValueError(f"The image of {image.shape} could not be encoded as PNG.")
-    return f"data:image/png;base64,{base64.b64encode(encoded.tobytes()).decode()}"

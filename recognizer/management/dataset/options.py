@@ -1,4 +1,4 @@
-"""The options that every command takes that reads a data set."""
+"""The options of commands that read a data set."""
 
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
@@ -10,6 +10,8 @@ from recognizer.training.datasets.faces import DatasetError
 from recognizer.training.datasets.reading import LAYOUTS, Reading, read_dataset
 from recognizer.training.datasets.result import BadParts, tell_skipped
 
+FER2013 = "fer2013.csv, also .gz, .bz2, .xz or .zip"
+
 
 def add_source_options(parser: ArgumentParser) -> None:
     """Add SOURCE, --ferplus, --extra, --size and --bad."""
@@ -17,9 +19,7 @@ def add_source_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "source", type=Path, metavar="SOURCE", help=f"a data set in one of these layouts: {layouts}"
     )
-    parser.add_argument(
-        "--ferplus", type=Path, metavar="FILE", help="fer2013new.csv, the votes for FER-2013"
-    )
+    add_ferplus_option(parser)
     parser.add_argument(
         "--extra",
         type=Path,
@@ -32,6 +32,17 @@ def add_source_options(parser: ArgumentParser) -> None:
         "--size", type=int, default=48, metavar="N", help="side of the images (%(default)s pixels)"
     )
     add_bad_option(parser)
+
+
+def add_ferplus_option(parser: ArgumentParser, required: bool = False) -> None:
+    """Add --ferplus."""
+    parser.add_argument(
+        "--ferplus",
+        type=Path,
+        required=required,
+        metavar="FILE",
+        help="fer2013new.csv, the votes for FER-2013",
+    )
 
 
 def add_bad_option(parser: ArgumentParser) -> None:

@@ -19,7 +19,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--output", type=Path, required=True, metavar="DIR", help="the packed folder, a new one"
     )
     parser.add_argument(
-        "--shards", type=int, default=default.shards, help="files for each split (%(default)s)"
+        "--shards",
+        type=int,
+        default=default.shards,
+        metavar="N",
+        help="files for each split (%(default)s)",
     )
     parser.add_argument(
         "--split",
@@ -29,7 +33,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         "and those of one character or owner on the same side, --extra in Training (%(default)s)",
     )
     parser.add_argument(
-        "--seed", type=int, default=default.seed, help="of everything random (%(default)s)"
+        "--seed",
+        type=int,
+        default=default.seed,
+        metavar="N",
+        help="of everything random (%(default)s)",
     )
 
 

@@ -1,0 +1,60 @@
+"""What the commands around models share: how they tell, what they need, what they ask for."""
+
+import os
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.core.management.base import BaseCommand, CommandError
+
+WHICH_MODEL = (
+    "one of `models list` (default: the promoted one, where a site's database names one; else "
+    "EMOTION_MODEL or the shipped default)"
+)
+
+
+class TrainingCommand(BaseCommand):
+    """A command that takes a while, and says on stderr how far it is."""
+
+    def report(self, line: str) -> None:
+        """Say it at once, even into a pipe; stdout is for results."""
+        self.stderr.write(line)
+        self.stderr.flush()
+
+
+@contextmanager
+def training_imports(what: str) -> Iterator[None]:
+    """Around imports that serving does without, such as TensorFlow's, which it keeps quiet.
+
+    TensorFlow takes seconds to import, so only once the data set has proved good.
+
+    Args:
+        what: needs them; begins the sentence that says so.
+
+    Raises:
+        CommandError: something is not installed; it says how to install it.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        yield
+    except ImportError as error:
+        raise CommandError(
+            f"{what} needs more than serving ({error}). Install it with "
+            "`.venv/bin/python -m pip install -r requirements.txt` and try again."
+        ) from error
+
+
+def add_threads_option(parser: ArgumentParser) -> None:
+    """Add --threads: how many cores to use, at least 1."""
+    parser.add_argument(
+        "--threads",
+        type=cores,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="cores to use (%(default)s)",
+    )
+
+
+def cores(text: str) -> int:
+    """A number of cores; TensorFlow would take 0 for all of them."""
+    return max(1, int(text))

@@ -1,0 +1,69 @@
+"""What the commands around training share."""
+
+import io
+import os
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command, load_command_class
+
+from recognizer.management.base import TrainingCommand, training_imports
+
+
+class Told(io.StringIO):
+    """A pipe: holds back what is written until it is flushed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = ""
+
+    def flush(self) -> None:
+        self.seen = self.getvalue()
+
+
+class Command(TrainingCommand):
+    requires_system_checks: list[str] = []
+
+    def handle(self, **options: Any) -> None:
+        self.report("half of it is done")
+        raise CommandError("stop")
+
+
+def test_a_report_is_on_stderr_before_the_work_goes_on() -> None:
+    out, err = io.StringIO(), Told()
+    with pytest.raises(CommandError, match="stop"):
+        call_command(Command(), stdout=out, stderr=err)
+    assert (out.getvalue(), err.seen) == ("", "half of it is done\n")
+
+
+def knit() -> None:
+    with training_imports("Knitting"):
+        # Or TensorFlow's own lines would hide ours.
+        assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "2"
+        raise ImportError("no wool")
+
+
+def test_what_is_not_installed_is_told_with_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    with pytest.raises(
+        CommandError, match=r"Knitting needs more than serving \(no wool\)"
+    ) as error:
+        knit()
+    assert "pip install -r requirements.txt" in str(error.value)
+
+
+def test_how_much_tensorflow_says_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
+    with training_imports("Knitting"):
+        assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0"
+
+
+@pytest.mark.parametrize("name", ["train", "tune", "learn"])
+def test_there_is_at_least_one_thread(name: str) -> None:
+    parser = load_command_class("recognizer", name).create_parser("manage.py", name)
+    source = [] if name == "learn" else ["fer2013.csv"]
+    assert parser.parse_args(source).threads >= 1
+    for given, taken in (("3", 3), ("0", 1), ("-2", 1)):
+        assert parser.parse_args([*source, "--threads", given]).threads == taken
+    with pytest.raises(CommandError, match="--threads: invalid cores value: 'all'"):
+        parser.parse_args([*source, "--threads", "all"])
