@@ -4,6 +4,7 @@ Importing this module imports TensorFlow.
 """
 
 import math
+import warnings
 from pathlib import Path
 
 import keras
@@ -36,7 +37,10 @@ def load(weights: Path, network: Network, size: int = 48) -> keras.Model:
     keras.mixed_precision.set_global_policy("float32")
     model = without_weights(network).build(size)
     try:
-        _read(weights, model)
+        with warnings.catch_warnings():
+            # Keras warns of every layer that does not fit before it says that one does not.
+            warnings.filterwarnings("ignore", module="keras")
+            _read(weights, model)
     except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
         text = " ".join(str(error).split())[:300]
         raise SettingsError(

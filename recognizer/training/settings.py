@@ -61,7 +61,7 @@ LIMITS: Final[Mapping[str, Limits]] = {
     **dict.fromkeys(("blur", "jpeg", "noise", "occlusion"), SHARE),
     "rotation": Limits(high=180),
     "scale": Limits(low=0.1, high=10, rising=True),
-    "smallest": Limits(low=1, high=47),
+    "smallest": AT_LEAST_1,  # And below the size of the pictures, where that is known.
     "small_size": Limits(low=16),
     # Without loss scaling float16 loses small gradients, so it is not offered.
     "mixed_precision": Limits(names=("auto", "float32", "mixed_bfloat16")),
