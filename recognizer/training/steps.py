@@ -41,8 +41,8 @@ def training_step(
         ferplus = (1 - smooth) * ferplus + smooth / HEAD_WIDTHS["ferplus"]
         with tf.GradientTape() as tape:
             output = model(faces, training=True)
-            votes = tf.nn.softmax_cross_entropy_with_logits(ferplus, output["ferplus"] + adjustment)
-            own = tf.nn.softmax_cross_entropy_with_logits(fer2013, output["fer2013"])
+            votes = _cross_entropy(ferplus, output["ferplus"] + adjustment)
+            own = _cross_entropy(fer2013, output["fer2013"])
             doubt = tf.nn.sigmoid_cross_entropy_with_logits(
                 ambiguous[:, None], output["ambiguous"]
             )[:, 0]
@@ -58,6 +58,15 @@ def training_step(
 
     compiled: Callable[..., tf.Tensor] = tf.function(step, jit_compile=jit_compile)
     return compiled
+
+
+def _cross_entropy(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """(N,) nothing for a row of zeros, which has no label, and nothing learned from it.
+
+    TensorFlow's own takes for granted that targets sum to 1: a row of zeros costs nothing there
+    either, but its gradient drives all logits down, and in the end the loss up without limit.
+    """
+    return -tf.reduce_sum(targets * tf.nn.log_softmax(logits), axis=-1)
 
 
 def worth_compiling(model: keras.Model, how: Fitting, steps: int) -> bool:

@@ -59,6 +59,20 @@ def test_the_loss_is_the_one_that_the_settings_describe(
     assert float(step(*batch)) == pytest.approx(expected.mean(), rel=1e-4)
 
 
+def test_pictures_without_a_label_of_their_own_teach_that_head_nothing(batch: Batch) -> None:
+    model = HOW.network.build()
+    head = model.get_layer("fer2013")
+    begun = [weight.copy() for weight in head.get_weights()]
+    optimizer, average = keras.optimizers.SGD(0.5), MovingAverage(model, 0.9)
+    step = training_step(model, optimizer, average, HOW, PRIOR, jit_compile=False)
+    faces, ferplus, fer2013, ambiguous = batch
+    step(faces, ferplus, np.zeros_like(fer2013), ambiguous)
+    for weight, before in zip(head.get_weights(), begun, strict=True):
+        np.testing.assert_array_equal(weight, before)
+    step(*batch)
+    assert not np.array_equal(head.get_weights()[0], begun[0])
+
+
 def test_a_compiled_step_does_the_same(batch: Batch) -> None:
     begun = HOW.network.build()
     ends = []
