@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recognizer.training import calibration, metrics
 from recognizer.vision import uncertainty
@@ -42,6 +44,30 @@ def test_the_threshold_answers_as_many_as_the_error_allows() -> None:
     answered = score <= threshold
     assert answered.sum() == 9
     assert wrong[answered].mean() <= 0.12
+
+
+def test_ties_are_answered_all_or_not_at_all() -> None:
+    score = np.array([0.1, 0.2, 0.2, 0.2, 0.2])
+    wrong = np.array([False, False, True, True, True])
+    answered = score <= calibration.largest_threshold(score, wrong, 0.05)
+    assert answered.tolist() == [True, False, False, False, False]
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 5), st.booleans()), min_size=1, max_size=20),
+    st.sampled_from([0.0, 0.125, 0.25, 1.0]),
+)
+def test_no_threshold_with_so_few_errors_answers_more(
+    rows: list[tuple[int, bool]], target: float
+) -> None:
+    score, wrong = np.array([value for value, _ in rows]) / 5, np.array([bad for _, bad in rows])
+
+    def kept(threshold: float) -> tuple[int, bool]:
+        answered = score <= threshold
+        return int(answered.sum()), bool(wrong[answered].sum() <= target * answered.sum())
+
+    best = max(count for count, allowed in map(kept, (0.0, *score)) if allowed)
+    assert kept(calibration.largest_threshold(score, wrong, target)) == (best, True)
 
 
 def test_no_row_is_answered_when_the_surest_are_wrong() -> None:
