@@ -104,7 +104,8 @@ class Choice:
     @property
     def cost(self) -> float:
         """What is to be small: the risk when answering, and disagreement that goes unseen."""
-        return self.aurc + 0.1 * (1 - (self.disagreement_auroc or 0.5))
+        seen = 0.5 if self.disagreement_auroc is None else self.disagreement_auroc
+        return self.aurc + 0.1 * (1 - seen)
 
 
 def choose_score(

@@ -84,6 +84,14 @@ def test_the_best_score_has_the_lowest_area_under_the_risk_curve() -> None:
     assert all(choice.error <= calibration.TARGET_ERROR for choice in choices)
 
 
+def test_doubt_that_turns_disagreement_upside_down_costs_more_than_unknown() -> None:
+    def cost(disagreement: float | None) -> float:
+        return calibration.Choice("margin", 0.0, 0.5, 0.8, 0.05, 0.03, disagreement).cost
+
+    assert cost(0.0) == pytest.approx(0.13)
+    assert cost(None) == cost(0.5) == pytest.approx(0.08)
+
+
 def test_an_ambiguity_head_that_sees_disagreement_gets_a_share() -> None:
     logits, labels = sample(1.0, 2000)
     disputed = np.random.default_rng(1).random(len(labels)) < 0.3
