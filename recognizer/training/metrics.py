@@ -158,18 +158,6 @@ def auroc(score: Floats, positive: NDArray[np.bool_]) -> float | None:
     return float(above / (positives * negatives))
 
 
-def bootstrap_interval(
-    values: NDArray[np.bool_] | Floats, seed: int = 0, samples: int = 2000
-) -> tuple[float, float]:
-    """95% percentile bootstrap interval of the mean of `values` (N,)."""
-    rng = np.random.default_rng(seed)
-    means = [
-        float(values[rng.integers(0, len(values), len(values))].mean()) for _ in range(samples)
-    ]
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
-
-
 def wilson_interval(
     hits: NDArray[np.int64] | int, trials: NDArray[np.int64] | int
 ) -> tuple[Floats, Floats]:

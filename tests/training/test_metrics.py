@@ -96,13 +96,6 @@ def test_auroc_is_the_share_of_pairs_in_the_right_order(pairs: list[tuple[int, b
     assert metrics.auroc(score, positive) == expected
 
 
-def test_a_bootstrap_interval_holds_the_mean() -> None:
-    values = np.random.default_rng(0).random(1000) < 0.8
-    low, high = metrics.bootstrap_interval(values)
-    assert low < values.mean() < high
-    assert 0.03 < high - low < 0.07
-
-
 def test_reliability_bins_hold_every_row_where_its_confidence_lies() -> None:
     probabilities = np.array([[0.9, 0.1], [0.94, 0.06], [0.45, 0.55], [1.0, 0.0]])
     bins = metrics.reliability(probabilities, np.array([0, 1, 1, 0]), bins=10)
