@@ -1,8 +1,10 @@
 from dataclasses import replace
+from hashlib import sha256
 
 import numpy as np
 import pytest
 
+from recognizer.training import non_faces
 from recognizer.training.augmentation import Augmentation
 from recognizer.training.datasets.backgrounds import Backgrounds
 from recognizer.training.datasets.faces import Faces
@@ -59,6 +61,36 @@ def test_crops_of_photos_are_enough(training: TrainingSet) -> None:
 def test_without_marked_rows_there_is_no_such_head(training: TrainingSet) -> None:
     none = replace(training, non_faces=training.non_faces[:0])
     assert fit_non_face_head(roughness, none, Augmentation()) is None
+
+
+def test_what_is_counted_are_the_pictures_as_they_are(training: TrainingSet) -> None:
+    told = {image.tobytes(): -1.0 for image in training.images}
+    told |= {image.tobytes(): 1.0 for image in training.non_faces}
+
+    def of_originals(images: np.ndarray) -> np.ndarray:
+        return np.array([[told.get(image.tobytes(), 0.0)] for image in images])
+
+    # Varied copies, of faces as of others, cannot be told apart: they would spoil every number.
+    found = fit_non_face_head(of_originals, training, Augmentation())
+    assert found is not None
+    assert (found.found, found.auroc, found.false_alarms) == (1.0, 1.0, 0.0)
+
+
+def test_no_answer_comes_from_a_head_that_saw_a_copy(
+    training: TrainingSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Copies are equal now, and features that know each picture by heart say nothing of others.
+    monkeypatch.setattr(non_faces, "augment", lambda image, how, rng: image)
+    monkeypatch.setattr(non_faces, "BACKGROUNDS", 100)
+
+    def by_heart(images: np.ndarray) -> np.ndarray:
+        seeds = [int.from_bytes(sha256(image.tobytes()).digest()[:8]) for image in images]
+        return np.stack([np.random.default_rng(seed).normal(size=150) for seed in seeds])
+
+    found = fit_non_face_head(by_heart, training, Augmentation())
+    assert found is not None
+    assert found.auroc is not None
+    assert 0.25 < found.auroc < 0.75
 
 
 def test_features_that_say_nothing_find_nothing(training: TrainingSet) -> None:
