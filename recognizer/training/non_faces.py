@@ -28,7 +28,8 @@ FACES = 6000
 BACKGROUNDS = 2000
 # Each marked row is learned from so often: as it is, and varied as the faces are.
 COPIES = 8
-PENALTY = 1.0
+# Of scikit-learn's logistic regression: the inverse of the penalty on squared weights.
+C = 1.0
 
 
 @dataclass(frozen=True)
@@ -210,28 +211,22 @@ def _weights(kinds: NDArray[np.str_]) -> Floats:
 
 
 def fit_logistic(features: Floats, positive: NDArray[np.bool_], weights: Floats) -> LinearHead:
-    """Logistic regression with a ridge penalty, by Newton's method.
+    """Logistic regression on standardised features, with a ridge penalty.
 
     Args:
-        features: (N, F).
-        positive: (N,) what the answer should be.
+        features: (N, F), as they are.
+        positive: (N,) what the answer should be; there are rows of both.
         weights: (N,) how much each row counts.
     """
-    mean, deviation = features.mean(axis=0), features.std(axis=0) + 1e-6
-    x = np.column_stack([(features - mean) / deviation, np.ones(len(features))])
-    penalty = np.full(x.shape[1], PENALTY)
-    penalty[-1] = 0
-    parameters = np.zeros(x.shape[1])
-    for _ in range(20):
-        chance = _sigmoid(x @ parameters)
-        slope = x.T @ (weights * (chance - positive)) + penalty * parameters
-        curvature = (x * (weights * np.maximum(chance * (1 - chance), 1e-6))[:, None]).T @ x
-        change = np.linalg.solve(curvature + np.diag(penalty + 1e-9), slope)
-        parameters -= change
-        if np.abs(change).max() < 1e-6:
-            break
-    scaled = parameters[:-1] / deviation
-    return LinearHead(scaled, float(parameters[-1] - scaled @ mean))
+    # `average` imports this module, too, and runs without scikit-learn.
+    from sklearn import linear_model, preprocessing  # type: ignore[import-untyped, unused-ignore]
+
+    scaler = preprocessing.StandardScaler()
+    regression = linear_model.LogisticRegression(C=C, solver="newton-cholesky", tol=1e-6)
+    regression.fit(scaler.fit_transform(features), positive, weights)
+    # The served head sees the features as they are.
+    scaled = regression.coef_[0] / scaler.scale_
+    return LinearHead(scaled, float(regression.intercept_[0] - scaled @ scaler.mean_))
 
 
 def _sigmoid(logits: Floats) -> Floats:

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from dataclasses import replace
 from hashlib import sha256
 
@@ -10,6 +12,8 @@ from recognizer.training.datasets.backgrounds import Backgrounds
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.non_faces import background, fit_logistic, fit_non_face_head
 from recognizer.training.preparation import TrainingSet, prepare
+
+pytest.importorskip("sklearn", reason="scikit-learn is needed to fit the head")
 
 
 @pytest.fixture
@@ -111,6 +115,32 @@ def test_logistic_regression_finds_the_line_that_made_the_data() -> None:
     chance = 1 / (1 + np.exp(-(features @ [1.0, -0.5] - 1.0)))
     head = fit_logistic(features, rng.random(20_000) < chance, np.ones(20_000))
     np.testing.assert_allclose([*head.weights, head.bias], [1.0, -0.5, -1.0], atol=0.1)
+
+
+def test_the_head_is_the_regression_on_features_as_they_are() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(500, 4)) * [1, 30, 0.01, 0] + [
+        0,
+        -50,
+        3,
+        7,
+    ]  # The last is constant.
+    positive, weights = rng.random(500) < 0.3, rng.uniform(0.1, 3, 500)
+    head = fit_logistic(features, positive, weights)
+    # At the minimum, what the weighted errors pull at is what the penalty on the weights of
+    # standardised features holds against.
+    chances = 1 / (1 + np.exp(-head.logits(features)))
+    deviation = features.std(axis=0)
+    centred = (features - features.mean(axis=0)) / np.where(deviation > 0, deviation, 1)
+    pull = (weights * (positive - chances)) @ centred
+    np.testing.assert_allclose(pull, head.weights * deviation, atol=1e-3)
+    assert (weights * (positive - chances)).sum() == pytest.approx(0, abs=1e-3)
+    assert np.abs(head.weights[:3] * deviation[:3]).max() > 0.05
+
+
+def test_calibrating_needs_no_scikit_learn() -> None:
+    code = "import sys; sys.modules['sklearn'] = None; import recognizer.training.release"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_backgrounds_have_the_size_of_a_face(faces: Faces) -> None:
