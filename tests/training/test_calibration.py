@@ -15,10 +15,12 @@ def one_hot(second: np.ndarray) -> np.ndarray:
     return answers
 
 
-def sample(temperature: float, rows: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
+def sample(
+    temperature: float, rows: int = 20_000, spread: float = 1.5
+) -> tuple[np.ndarray, np.ndarray]:
     """Logits that are too large by a factor, and labels drawn from the true distribution."""
     rng = np.random.default_rng(3)
-    true = rng.normal(0, 1.5, (rows, 8))
+    true = rng.normal(0, spread, (rows, 8))
     chances = softmax(true).cumsum(axis=1)
     labels = (rng.random((rows, 1)) > chances).sum(axis=1).clip(0, 7)
     return true * temperature, labels
@@ -77,11 +79,22 @@ def test_no_row_is_answered_when_the_surest_are_wrong() -> None:
 
 def test_the_best_score_has_the_lowest_area_under_the_risk_curve() -> None:
     logits, labels = sample(1.0, 2000)
-    agreed = np.zeros(len(labels), bool)
-    choices = calibration.choose_score(Answers(softmax(logits)), labels, agreed)
+    choices = calibration.choose_score(Answers(softmax(logits)), labels, np.zeros(2000, bool))
     assert {choice.kind for choice in choices} == {"confidence", "margin", "entropy"}
     assert choices[0].aurc == min(choice.aurc for choice in choices)
-    assert all(choice.error <= calibration.TARGET_ERROR for choice in choices)
+
+
+def test_the_fitted_thresholds_keep_their_promise_on_other_rows() -> None:
+    logits, labels = sample(1.0, spread=5.0)
+    probabilities, fitted = softmax(logits), np.arange(len(labels)) % 2 == 0
+    wrong = probabilities.argmax(axis=1) != labels
+    half, undisputed = Answers(probabilities[fitted]), np.zeros(fitted.sum(), bool)
+    for choice in calibration.choose_score(half, labels[fitted], undisputed):
+        # Answering more would be wrong too often: what the target allows is used up.
+        assert choice.error == pytest.approx(calibration.TARGET_ERROR, abs=0.001)
+        answered = uncertainty.score(probabilities, choice.kind) <= choice.threshold
+        assert answered[~fitted].mean() == pytest.approx(choice.coverage, abs=0.02)
+        assert wrong[answered & ~fitted].mean() == pytest.approx(choice.error, abs=0.01)
 
 
 def test_doubt_that_turns_disagreement_upside_down_costs_more_than_unknown() -> None:
