@@ -9,6 +9,13 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.linear_model import Ridge  # type: ignore[import-untyped, unused-ignore]
+from sklearn.model_selection import (  # type: ignore[import-untyped, unused-ignore]
+    PredefinedSplit,
+    cross_val_predict,
+)
+from sklearn.pipeline import make_pipeline  # type: ignore[import-untyped, unused-ignore]
+from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped, unused-ignore]
 from tqdm import tqdm
 
 from recognizer.training import isomap
@@ -190,12 +197,9 @@ def _references(faces: Faces, rated: Answers, ratings: Ratings, seed: int) -> li
 
 def _out_of_fold(features: Floats, ratings: Floats, seed: int) -> Floats:
     """Each row's answer by a head that was fitted to the ratings of the other folds."""
-    fold = np.random.default_rng(seed).permutation(len(ratings)) % FOLDS
-    values = np.empty_like(ratings)
-    for number in range(FOLDS):
-        held = fold == number
-        values[held] = ridge(features[~held], ratings[~held], features[held], RIDGE_OF_RATINGS)
-    return values
+    folds = PredefinedSplit(np.random.default_rng(seed).permutation(len(ratings)) % FOLDS)
+    values: Floats = cross_val_predict(_linear(RIDGE_OF_RATINGS), features, ratings, cv=folds)
+    return np.clip(values, -1.0, 1.0)
 
 
 def ridge(features: Floats, targets: Floats, asked: Floats, penalty: float) -> Floats:
@@ -210,9 +214,9 @@ def ridge(features: Floats, targets: Floats, asked: Floats, penalty: float) -> F
     Returns:
         (M, 2).
     """
-    mean, deviation = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-12)
-    inputs, middle = (features - mean) / deviation, targets.mean(axis=0)
-    normal = inputs.T @ inputs + penalty * np.eye(inputs.shape[1])
-    weights = np.linalg.solve(normal, inputs.T @ (targets - middle))
-    values: Floats = np.clip((asked - mean) / deviation @ weights + middle, -1.0, 1.0)
-    return values
+    values: Floats = _linear(penalty).fit(features, targets).predict(asked)
+    return np.clip(values, -1.0, 1.0)
+
+
+def _linear(penalty: float) -> Any:
+    return make_pipeline(StandardScaler(), Ridge(penalty))

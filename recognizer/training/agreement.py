@@ -34,10 +34,12 @@ def ccc(predicted: Floats, rated: Floats) -> Floats:
     1 for equal numbers, 0 for a constant, -1 for exact opposites around one mean. Unlike a
     correlation it also counts a wrong mean and a wrong spread. Two equal constants give 0.
     """
-    means = predicted.mean(axis=-1), rated.mean(axis=-1)
-    joint = (predicted * rated).mean(axis=-1) - means[0] * means[1]
-    spread = predicted.var(axis=-1) + rated.var(axis=-1) + (means[0] - means[1]) ** 2
-    agreement: Floats = np.where(spread > 0, 2 * joint / np.where(spread > 0, spread, 1), 0.0)
+    middle, truth = predicted.mean(axis=-1), rated.mean(axis=-1)
+    joint = ((predicted - middle[..., None]) * (rated - truth[..., None])).mean(axis=-1)
+    spread = predicted.var(axis=-1) + rated.var(axis=-1) + (middle - truth) ** 2
+    # The mean of equal numbers is seldom quite that number, so their variance is not quite 0.
+    varied = (np.ptp(predicted, axis=-1) > 0) & (np.ptp(rated, axis=-1) > 0) & (spread > 0)
+    agreement: Floats = np.where(varied, 2 * joint / np.where(varied, spread, 1), 0.0)
     return agreement
 
 

@@ -63,6 +63,8 @@ def selective_intervals(
 ) -> dict[str, Interval | None]:
     """Intervals of coverage, selective_error and aurc; None where no row is answered.
 
+    Ties of the score count as in `metrics.aurc`.
+
     Args:
         score: (N,) higher is less sure, N at least 1.
         wrong: (N,) whether the answer is wrong.
@@ -72,14 +74,18 @@ def selective_intervals(
     rows = len(score)
     order = np.argsort(score, kind="stable")
     answered, wrong = answered[order], wrong[order]
+    starts = np.flatnonzero(np.diff(score[order], prepend=-np.inf))
     tallies = np.stack([answered, answered & wrong], axis=1).astype(float)
     coverage, error, area = [], [], []
     for counts in _resamples(rows, seed, samples):
         kept, failed = (counts @ tallies).T
         coverage.append(kept / rows)
         error.append(failed[kept > 0] / kept[kept > 0])
-        # The rows are in order of their score, so each resample is, too.
-        drawn = np.repeat(np.tile(wrong, len(counts)), counts.astype(np.int64).ravel())
+        # The rows are in order of their score, so each resample is, too. Of ties each counts as
+        # wrong by the share of them that is.
+        tied = np.add.reduceat(counts, starts, axis=1)
+        shares = np.add.reduceat(counts * wrong, starts, axis=1) / np.maximum(tied, 1)
+        drawn = np.repeat(shares.ravel(), tied.astype(np.int64).ravel())
         risks = np.cumsum(drawn.reshape(len(counts), rows), axis=1) / np.arange(1, rows + 1)
         area.append(risks.mean(axis=1))
     errors = np.concatenate(error)

@@ -104,7 +104,8 @@ class Choice:
     @property
     def cost(self) -> float:
         """What is to be small: the risk when answering, and disagreement that goes unseen."""
-        return self.aurc + 0.1 * (1 - (self.disagreement_auroc or 0.5))
+        seen = 0.5 if self.disagreement_auroc is None else self.disagreement_auroc
+        return self.aurc + 0.1 * (1 - seen)
 
 
 def choose_score(
@@ -143,15 +144,23 @@ def choose_score(
 
 
 def largest_threshold(score: Floats, wrong: NDArray[np.bool_], target: float) -> float:
-    """The threshold that answers the most rows with at most `target` of them wrong."""
+    """The threshold that answers the most rows with at most `target` of them wrong.
+
+    Rows of one score are answered all or not at all. 0 where there is no such threshold.
+
+    Args:
+        score: (N,) in 0-1; rows above the threshold are not answered.
+        wrong: (N,) whether the answer is wrong.
+        target: share of the answered rows, 0-1.
+    """
     order = np.argsort(score, kind="stable")
-    errors = np.cumsum(wrong[order]) / np.arange(1, len(wrong) + 1)
-    allowed = np.flatnonzero(errors <= target)
+    ordered = score[order]
+    ends = metrics.ends_of_ties(ordered)
+    allowed = ends[np.cumsum(wrong[order])[ends] / (ends + 1) <= target]
     if not len(allowed):
         return 0.0
     last = int(allowed[-1])
-    following = score[order[min(last + 1, len(order) - 1)]]
-    return float((score[order[last]] + following) / 2)
+    return float((ordered[last] + ordered[min(last + 1, len(ordered) - 1)]) / 2)
 
 
 def fit_rule(

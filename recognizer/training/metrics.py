@@ -109,6 +109,8 @@ def bin_of(confidence: Floats, bins: int = ECE_BINS) -> Labels:
 def aurc(score: Floats, wrong: NDArray[np.bool_]) -> float:
     """Area under the risk-coverage curve (El-Yaniv and Wiener, 2010); lower is better.
 
+    The mean of the error at every coverage, 1/N to 1; of ties what to expect of a random order.
+
     Args:
         score: (N,) higher is less sure.
         wrong: (N,) whether the answer is wrong.
@@ -120,15 +122,25 @@ def risk_coverage(score: Floats, wrong: NDArray[np.bool_]) -> tuple[Floats, Floa
     """Answer the surest rows first: how many are answered, and how many of those are wrong.
 
     Args:
-        score: (N,) higher is less sure; ties are answered in the order of the rows.
+        score: (N,) higher is less sure; ties are answered in a random order.
         wrong: (N,) whether the answer is wrong.
 
     Returns:
-        coverage (N,), 1/N to 1, and the error among the rows answered so far (N,).
+        coverage (N,), 1/N to 1, and the error to expect among the rows answered so far (N,).
     """
     order = np.argsort(score, kind="stable")
     answered = np.arange(1, len(wrong) + 1)
-    return answered / max(1, len(wrong)), np.cumsum(wrong[order]) / answered
+    ends = ends_of_ties(score[order])
+    errors = np.cumsum(wrong[order])[ends]
+    # Of so many ties at random, as large a share is wrong as of all of them.
+    expected = np.interp(answered, [0, *(ends + 1)], [0, *errors])
+    return answered / max(1, len(wrong)), expected / answered
+
+
+def ends_of_ties(ordered: Floats) -> Labels:
+    """Where a row is the last of those with its value: (K,) places in `ordered` (N,), ascending."""
+    different = np.flatnonzero(ordered[1:] != ordered[:-1])
+    return np.append(different, len(ordered) - 1) if len(ordered) else different
 
 
 def auroc(score: Floats, positive: NDArray[np.bool_]) -> float | None:
@@ -144,18 +156,6 @@ def auroc(score: Floats, positive: NDArray[np.bool_]) -> float | None:
     ranks = (last - (count - 1) / 2)[place]
     above = ranks[positive].sum() - positives * (positives + 1) / 2
     return float(above / (positives * negatives))
-
-
-def bootstrap_interval(
-    values: NDArray[np.bool_] | Floats, seed: int = 0, samples: int = 2000
-) -> tuple[float, float]:
-    """95% percentile bootstrap interval of the mean of `values` (N,)."""
-    rng = np.random.default_rng(seed)
-    means = [
-        float(values[rng.integers(0, len(values), len(values))].mean()) for _ in range(samples)
-    ]
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
 
 
 def wilson_interval(

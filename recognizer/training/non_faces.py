@@ -26,9 +26,10 @@ FALSE_ALARMS = 0.01
 # Faces and made-up backgrounds taken for fitting: more changes nothing but the time.
 FACES = 6000
 BACKGROUNDS = 2000
-# Each marked row is shown so often, varied as the faces are.
+# Each marked row is learned from so often: as it is, and varied as the faces are.
 COPIES = 8
-PENALTY = 1.0
+# Of scikit-learn's logistic regression: the inverse of the penalty on squared weights.
+C = 1.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class LinearHead:
 @dataclass(frozen=True)
 class NonFaceHead:
     """The fitted head, its threshold, and how it does out of fold.
+
+    Each picture counts once, as it is: varied copies are learned from, and not counted.
 
     Attributes:
         head: fitted on everything.
@@ -66,6 +69,23 @@ class NonFaceHead:
     auroc: float | None
 
 
+@dataclass(frozen=True)
+class _Pictures:
+    """What is learned from; all share the first axis.
+
+    Attributes:
+        images: (N, size, size) uint8.
+        kinds: (N,) "face", "background", "marked" or "crop".
+        groups: (N,) the same number for all that comes from one picture or photo.
+        original: (N,) bool, False for a varied copy.
+    """
+
+    images: NDArray[np.uint8]
+    kinds: NDArray[np.str_]
+    groups: NDArray[np.int64]
+    original: NDArray[np.bool_]
+
+
 def fit_non_face_head(
     features: Features, training: TrainingSet, how: Augmentation, seed: int = 0
 ) -> NonFaceHead | None:
@@ -80,8 +100,9 @@ def fit_non_face_head(
     if len(training.non_faces) < FOLDS and not training.backgrounds:
         return None
     rng = np.random.default_rng(seed)
-    kinds, pictures, groups = _collect(training, how, rng)
-    seen = features(pictures).astype(np.float64)
+    shown = _collect(training, how, rng)
+    kinds, groups = shown.kinds, shown.groups
+    seen = features(shown.images).astype(np.float64)
     positive = kinds != "face"
     folds = rng.permutation(FOLDS * (groups.max() // FOLDS + 1))[groups] % FOLDS
     answers = np.zeros(len(seen))
@@ -89,47 +110,56 @@ def fit_non_face_head(
         inside = folds != fold
         head = fit_logistic(seen[inside], positive[inside], _weights(kinds[inside]))
         answers[~inside] = _sigmoid(head.logits(seen[~inside]))
-    threshold = float(np.quantile(answers[kinds == "face"], 1 - FALSE_ALARMS))
-    judged = np.isin(kinds, ["face", "marked"])
+    faces, marked = (shown.original & (kinds == kind) for kind in ("face", "marked"))
+    threshold = float(np.quantile(answers[faces], 1 - FALSE_ALARMS))
+    judged = faces | marked
 
     def above(kind: str) -> float:
-        return float((answers[kinds == kind] > threshold).mean())
-
-    marked = "marked" in kinds
+        return float((answers[shown.original & (kinds == kind)] > threshold).mean())
 
     return NonFaceHead(
         head=fit_logistic(seen, positive, _weights(kinds)),
         threshold=round(threshold, 4),
-        found=above("marked") if marked else None,
+        found=above("marked") if marked.any() else None,
         backgrounds_found=above("background"),
         crops_found=above("crop") if training.backgrounds else None,
         false_alarms=above("face"),
-        auroc=metrics.auroc(answers[judged], kinds[judged] == "marked") if marked else None,
+        auroc=metrics.auroc(answers[judged], marked[judged]),
     )
 
 
-def _collect(
-    training: TrainingSet, how: Augmentation, rng: np.random.Generator
-) -> tuple[NDArray[np.str_], NDArray[np.uint8], NDArray[np.int64]]:
-    """What pictures are (face, background, marked or crop), they, and which belong together."""
-    faces = rng.choice(len(training), min(FACES, len(training)), replace=False)
-    sources = rng.choice(faces, BACKGROUNDS)
-    pictures = [augment(training.images[row], how, rng) for row in faces]
-    pictures += [background(training.images[row], rng) for row in sources]
-    marked = np.tile(np.arange(len(training.non_faces)), COPIES)
-    pictures += [
-        training.non_faces[row] if nth < len(training.non_faces) else
-        augment(training.non_faces[row], how, rng)
-        for nth, row in enumerate(marked)
-    ]  # fmt: skip
-    kinds = np.repeat(["face", "background", "marked"], [len(faces), BACKGROUNDS, len(marked)])
-    groups = np.concatenate([faces, sources, len(training) + marked])
+def _collect(training: TrainingSet, how: Augmentation, rng: np.random.Generator) -> _Pictures:
+    """Faces and what is none, as they are and varied; made-up backgrounds need no copies."""
+
+    def varied(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        copies = [augment(image, how, rng) for image in images]
+        return np.array(copies, np.uint8).reshape(images.shape)
+
+    rows = rng.choice(len(training), min(FACES, len(training)), replace=False)
+    sources = rng.choice(rows, BACKGROUNDS)
+    faces, others = training.images[rows], training.non_faces
+    made_up = np.stack([background(training.images[row], rng) for row in sources])
+    marked = len(training) + np.arange(len(others))
+    repeated, again = np.tile(others, (COPIES - 1, 1, 1)), np.tile(marked, COPIES - 1)
+    # A kind, pictures of it, the group of each, and whether they are as they were found.
+    parts = [
+        ("face", faces, rows, True),
+        ("face", varied(faces), rows, False),
+        ("background", made_up, sources, True),
+        ("marked", others, marked, True),
+        ("marked", varied(repeated), again, False),
+    ]
     if training.backgrounds:
-        crops = training.backgrounds
-        pictures += [augment(crop, how, rng) for crop in crops.crops]
-        kinds = np.append(kinds, np.repeat("crop", len(crops)))
-        groups = np.append(groups, groups.max() + 1 + crops.photos)
-    return kinds, np.stack(pictures), groups
+        crops = training.backgrounds.crops
+        photos = len(training) + len(others) + training.backgrounds.photos
+        parts += [("crop", crops, photos, True), ("crop", varied(crops), photos, False)]
+    sizes = [len(images) for _, images, _, _ in parts]
+    return _Pictures(
+        images=np.concatenate([images for _, images, _, _ in parts]),
+        kinds=np.repeat([kind for kind, _, _, _ in parts], sizes),
+        groups=np.concatenate([groups for _, _, groups, _ in parts]),
+        original=np.repeat([original for _, _, _, original in parts], sizes),
+    )
 
 
 def background(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -181,28 +211,22 @@ def _weights(kinds: NDArray[np.str_]) -> Floats:
 
 
 def fit_logistic(features: Floats, positive: NDArray[np.bool_], weights: Floats) -> LinearHead:
-    """Logistic regression with a ridge penalty, by Newton's method.
+    """Logistic regression on standardised features, with a ridge penalty.
 
     Args:
-        features: (N, F).
-        positive: (N,) what the answer should be.
+        features: (N, F), as they are.
+        positive: (N,) what the answer should be; there are rows of both.
         weights: (N,) how much each row counts.
     """
-    mean, deviation = features.mean(axis=0), features.std(axis=0) + 1e-6
-    x = np.column_stack([(features - mean) / deviation, np.ones(len(features))])
-    penalty = np.full(x.shape[1], PENALTY)
-    penalty[-1] = 0
-    parameters = np.zeros(x.shape[1])
-    for _ in range(20):
-        chance = _sigmoid(x @ parameters)
-        slope = x.T @ (weights * (chance - positive)) + penalty * parameters
-        curvature = (x * (weights * np.maximum(chance * (1 - chance), 1e-6))[:, None]).T @ x
-        change = np.linalg.solve(curvature + np.diag(penalty + 1e-9), slope)
-        parameters -= change
-        if np.abs(change).max() < 1e-6:
-            break
-    scaled = parameters[:-1] / deviation
-    return LinearHead(scaled, float(parameters[-1] - scaled @ mean))
+    # `average` imports this module, too, and runs without scikit-learn.
+    from sklearn import linear_model, preprocessing  # type: ignore[import-untyped, unused-ignore]
+
+    scaler = preprocessing.StandardScaler()
+    regression = linear_model.LogisticRegression(C=C, solver="newton-cholesky", tol=1e-6)
+    regression.fit(scaler.fit_transform(features), positive, weights)
+    # The served head sees the features as they are.
+    scaled = regression.coef_[0] / scaler.scale_
+    return LinearHead(scaled, float(regression.intercept_[0] - scaled @ scaler.mean_))
 
 
 def _sigmoid(logits: Floats) -> Floats:

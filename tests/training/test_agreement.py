@@ -25,6 +25,19 @@ def test_a_constant_has_no_concordance(constant: float) -> None:
     assert float(ccc(np.full(3, constant), np.full(3, constant))) == 0
 
 
+@pytest.mark.parametrize("constant", [0.1, -0.7, 1 / 3])
+def test_many_equal_constants_have_no_concordance_either(constant: float) -> None:
+    # Their mean differs from them in the last digit.
+    assert float(ccc(np.full(1000, constant), np.full(1000, constant))) == 0
+    assert ccc(np.full((2, 1000), constant), np.tile(RATED, (2, 1000))[:, :1000]).tolist() == [0, 0]
+
+
+def test_concordance_does_not_suffer_from_a_large_mean() -> None:
+    near = np.array([0.1, 0.4, 1.0])
+    far = 1e7 + near, 1e7 + RATED
+    assert float(ccc(*far)) == pytest.approx(float(ccc(near, RATED)), rel=1e-6)
+
+
 def test_a_wrong_mean_or_spread_costs_concordance_that_correlation_forgives() -> None:
     assert np.corrcoef(RATED + 1, RATED)[0, 1] == pytest.approx(1)
     assert float(ccc(RATED + 1, RATED)) < 0.3

@@ -76,6 +76,25 @@ def test_ties_of_the_score_count_half(answers: tuple[Floats, Labels]) -> None:
     assert bootstrap.auroc_interval(np.zeros(600), positive) == (0.5, 0.5)
 
 
+def test_the_area_of_ties_does_not_depend_on_their_order(answers: tuple[Floats, Labels]) -> None:
+    wrong = answers[1] == 0
+    # Among ties alone the error to expect is the same at every coverage.
+    tied = bootstrap.selective_intervals(np.zeros(600), wrong, np.ones(600, bool))
+    assert tied["aurc"] == pytest.approx(tied["selective_error"])
+
+
+def test_the_area_of_some_ties_is_that_of_plain_resampling(answers: tuple[Floats, Labels]) -> None:
+    probabilities, labels = answers
+    rows = np.argsort(probabilities.argmax(axis=1) != labels)  # The worst order for ties: last.
+    score = (1 - probabilities.max(axis=1)).round(1)[rows]
+    wrong = (probabilities.argmax(axis=1) != labels)[rows]
+    rng = np.random.default_rng(2)
+    drawn = [rng.integers(0, 600, 600) for _ in range(400)]
+    plain = np.quantile([metrics.aurc(score[one], wrong[one]) for one in drawn], [0.025, 0.975])
+    quick = bootstrap.selective_intervals(score, wrong, score <= 0.3)["aurc"]
+    assert quick == pytest.approx(plain, abs=0.006)
+
+
 def test_what_is_not_defined_has_no_interval() -> None:
     score = np.array([0.5, 0.6, 0.7])
     never = bootstrap.selective_intervals(score, np.array([True, False, False]), score <= 0.1)

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recognizer.training import calibration, metrics
 from recognizer.vision import uncertainty
@@ -13,10 +15,12 @@ def one_hot(second: np.ndarray) -> np.ndarray:
     return answers
 
 
-def sample(temperature: float, rows: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
+def sample(
+    temperature: float, rows: int = 20_000, spread: float = 1.5
+) -> tuple[np.ndarray, np.ndarray]:
     """Logits that are too large by a factor, and labels drawn from the true distribution."""
     rng = np.random.default_rng(3)
-    true = rng.normal(0, 1.5, (rows, 8))
+    true = rng.normal(0, spread, (rows, 8))
     chances = softmax(true).cumsum(axis=1)
     labels = (rng.random((rows, 1)) > chances).sum(axis=1).clip(0, 7)
     return true * temperature, labels
@@ -44,6 +48,30 @@ def test_the_threshold_answers_as_many_as_the_error_allows() -> None:
     assert wrong[answered].mean() <= 0.12
 
 
+def test_ties_are_answered_all_or_not_at_all() -> None:
+    score = np.array([0.1, 0.2, 0.2, 0.2, 0.2])
+    wrong = np.array([False, False, True, True, True])
+    answered = score <= calibration.largest_threshold(score, wrong, 0.05)
+    assert answered.tolist() == [True, False, False, False, False]
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 5), st.booleans()), min_size=1, max_size=20),
+    st.sampled_from([0.0, 0.125, 0.25, 1.0]),
+)
+def test_no_threshold_with_so_few_errors_answers_more(
+    rows: list[tuple[int, bool]], target: float
+) -> None:
+    score, wrong = np.array([value for value, _ in rows]) / 5, np.array([bad for _, bad in rows])
+
+    def kept(threshold: float) -> tuple[int, bool]:
+        answered = score <= threshold
+        return int(answered.sum()), bool(wrong[answered].sum() <= target * answered.sum())
+
+    best = max(count for count, allowed in map(kept, (0.0, *score)) if allowed)
+    assert kept(calibration.largest_threshold(score, wrong, target)) == (best, True)
+
+
 def test_no_row_is_answered_when_the_surest_are_wrong() -> None:
     score, wrong = np.array([0.1, 0.2]), np.array([True, True])
     assert calibration.largest_threshold(score, wrong, 0.05) == 0.0
@@ -51,11 +79,30 @@ def test_no_row_is_answered_when_the_surest_are_wrong() -> None:
 
 def test_the_best_score_has_the_lowest_area_under_the_risk_curve() -> None:
     logits, labels = sample(1.0, 2000)
-    agreed = np.zeros(len(labels), bool)
-    choices = calibration.choose_score(Answers(softmax(logits)), labels, agreed)
+    choices = calibration.choose_score(Answers(softmax(logits)), labels, np.zeros(2000, bool))
     assert {choice.kind for choice in choices} == {"confidence", "margin", "entropy"}
     assert choices[0].aurc == min(choice.aurc for choice in choices)
-    assert all(choice.error <= calibration.TARGET_ERROR for choice in choices)
+
+
+def test_the_fitted_thresholds_keep_their_promise_on_other_rows() -> None:
+    logits, labels = sample(1.0, spread=5.0)
+    probabilities, fitted = softmax(logits), np.arange(len(labels)) % 2 == 0
+    wrong = probabilities.argmax(axis=1) != labels
+    half, undisputed = Answers(probabilities[fitted]), np.zeros(fitted.sum(), bool)
+    for choice in calibration.choose_score(half, labels[fitted], undisputed):
+        # Answering more would be wrong too often: what the target allows is used up.
+        assert choice.error == pytest.approx(calibration.TARGET_ERROR, abs=0.001)
+        answered = uncertainty.score(probabilities, choice.kind) <= choice.threshold
+        assert answered[~fitted].mean() == pytest.approx(choice.coverage, abs=0.02)
+        assert wrong[answered & ~fitted].mean() == pytest.approx(choice.error, abs=0.01)
+
+
+def test_doubt_that_turns_disagreement_upside_down_costs_more_than_unknown() -> None:
+    def cost(disagreement: float | None) -> float:
+        return calibration.Choice("margin", 0.0, 0.5, 0.8, 0.05, 0.03, disagreement).cost
+
+    assert cost(0.0) == pytest.approx(0.13)
+    assert cost(None) == cost(0.5) == pytest.approx(0.08)
 
 
 def test_an_ambiguity_head_that_sees_disagreement_gets_a_share() -> None:

@@ -1,3 +1,5 @@
+from itertools import permutations
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -59,6 +61,30 @@ def test_aurc_prefers_errors_to_come_last() -> None:
     assert early == pytest.approx((1 + 1 / 2 + 1 / 3 + 1 / 4) / 4)
 
 
+@given(st.lists(st.tuples(st.integers(0, 2), st.booleans()), min_size=1, max_size=6))
+def test_aurc_of_ties_is_the_mean_over_their_orders(rows: list[tuple[int, bool]]) -> None:
+    score, wrong = np.array([value for value, _ in rows], float), np.array([bad for _, bad in rows])
+    orders = np.array([one for one in permutations(range(len(rows))) if _sorted(score[list(one)])])
+    risks = np.cumsum(wrong[orders], axis=1) / np.arange(1, len(rows) + 1)
+    assert metrics.aurc(score, wrong) == pytest.approx(risks.mean())
+
+
+def _sorted(score: np.ndarray) -> bool:
+    return bool((np.diff(score) >= 0).all())
+
+
+def test_aurc_does_not_depend_on_the_order_of_tied_rows() -> None:
+    score, wrong = np.full(8, 0.3), np.array([True, True, False, False] * 2)
+    assert metrics.aurc(score, np.sort(wrong)) == metrics.aurc(score, np.sort(wrong)[::-1]) == 0.5
+
+
+def test_without_ties_aurc_is_the_plain_mean_of_the_errors_so_far() -> None:
+    rng = np.random.default_rng(0)
+    score, wrong = rng.random(3000), rng.random(3000) < 0.2
+    errors = np.cumsum(wrong[np.argsort(score)]) / np.arange(1, 3001)
+    assert metrics.aurc(score, wrong) == errors.mean()
+
+
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=30))
 def test_auroc_is_the_share_of_pairs_in_the_right_order(pairs: list[tuple[int, bool]]) -> None:
     score = np.array([value for value, _ in pairs], float)
@@ -68,13 +94,6 @@ def test_auroc_is_the_share_of_pairs_in_the_right_order(pairs: list[tuple[int, b
     ]
     expected = pytest.approx(float(np.mean(above))) if above else None
     assert metrics.auroc(score, positive) == expected
-
-
-def test_a_bootstrap_interval_holds_the_mean() -> None:
-    values = np.random.default_rng(0).random(1000) < 0.8
-    low, high = metrics.bootstrap_interval(values)
-    assert low < values.mean() < high
-    assert 0.03 < high - low < 0.07
 
 
 def test_reliability_bins_hold_every_row_where_its_confidence_lies() -> None:
