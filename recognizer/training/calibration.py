@@ -160,7 +160,15 @@ def largest_threshold(score: Floats, wrong: NDArray[np.bool_], target: float) ->
     if not len(allowed):
         return 0.0
     last = int(allowed[-1])
-    return float((ordered[last] + ordered[min(last + 1, len(ordered) - 1)]) / 2)
+    following = ordered[last + 1] if last + 1 < len(ordered) else np.inf
+    return _short_between(float(ordered[last]), float(following))
+
+
+def _short_between(low: float, high: float) -> float:
+    """A number of few digits from `low` on and below `high`; near the middle, if that is finite."""
+    middle = (low + high) / 2 if high < np.inf else low
+    tried = (float(f"{middle:.{digits}g}") for digits in range(4, 17))
+    return next((short for short in tried if low <= short < high), low)
 
 
 def fit_rule(
@@ -173,7 +181,7 @@ def fit_rule(
     """The whole uncertain rule: the score's threshold, and how small and blurred is too much."""
     return UncertaintyRule(
         score=choice.kind,
-        threshold=round(choice.threshold, 4),
+        threshold=choice.threshold,
         close_call_margin=CLOSE_CALL_MARGIN,
         ambiguity_weight=choice.ambiguity_weight,
         min_face=smallest_face(classify, images, labels, margin),

@@ -72,6 +72,14 @@ def test_no_threshold_with_so_few_errors_answers_more(
     assert kept(calibration.largest_threshold(score, wrong, target)) == (best, True)
 
 
+@pytest.mark.parametrize("unit", [0.1, 1e-9])
+def test_a_threshold_has_no_more_digits_than_it_needs(unit: float) -> None:
+    score, wrong = unit * np.array([1 / 3, 2 / 3, 5 / 3, 7 / 3]), np.array([0, 0, 1, 1], bool)
+    threshold = calibration.largest_threshold(score, wrong, 0.05)
+    assert (score <= threshold).tolist() == [True, True, False, False]
+    assert threshold == float(f"{threshold:.4g}")
+
+
 def test_no_row_is_answered_when_the_surest_are_wrong() -> None:
     score, wrong = np.array([0.1, 0.2]), np.array([True, True])
     assert calibration.largest_threshold(score, wrong, 0.05) == 0.0
