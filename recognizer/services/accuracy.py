@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
-from itertools import permutations
+from itertools import groupby, permutations
 from math import sqrt
 from typing import Final
 
@@ -209,10 +209,13 @@ class Estimate:
     def risk_coverage(self) -> list[tuple[float, float]]:
         """Coverage and error when only the most confident answers are given, 0-1 each."""
         ranked = sorted(self.answered, key=lambda face: -face.prediction.confidence)
-        wrong, points = 0, []
-        for number, face in enumerate(ranked, start=1):
-            wrong += not face.right
-            points.append((number / len(ranked), wrong / number))
+        given, wrong, points = 0, 0, []
+        # Faces of one confidence are answered all or not at all.
+        for _, equals in groupby(ranked, key=lambda face: face.prediction.confidence):
+            faces = list(equals)
+            given += len(faces)
+            wrong += sum(not face.right for face in faces)
+            points.append((given / len(ranked), wrong / given))
         return points
 
     @property

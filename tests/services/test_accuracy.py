@@ -49,9 +49,19 @@ def test_only_sampled_faces_count(said: None, reviewer: User) -> None:
 
 
 def test_risk_falls_with_coverage_as_counted(said: None, reviewer: User) -> None:
-    points = estimate(Selection(reviewer)).risk_coverage
+    found = estimate(Selection(reviewer))
+    for place, judged in enumerate(found.judged):
+        judged.prediction.confidence = 0.9 - place / 10
+    points = found.risk_coverage
     assert [coverage for coverage, _ in points] == pytest.approx([1 / 3, 2 / 3, 1])
     assert points[-1][1] == pytest.approx(1 / 3)
+
+
+def test_faces_of_one_confidence_are_one_point(said: None, reviewer: User) -> None:
+    found = estimate(Selection(reviewer))
+    for judged in found.judged:
+        judged.prediction.confidence = 0.5
+    assert found.risk_coverage == [(1.0, pytest.approx(1 / 3))]
 
 
 def test_bins_hold_every_answer(said: None, reviewer: User) -> None:
