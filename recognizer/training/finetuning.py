@@ -23,6 +23,7 @@ from recognizer.training.augmentation import Augmentation, augment
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.fitting import logits
 from recognizer.training.networks import HEAD_WIDTHS
+from recognizer.training.optimizers import decay_kernels_only
 from recognizer.training.preparation import TrainingSet
 from recognizer.vision.preprocessing import normalize
 
@@ -45,7 +46,7 @@ class FineTuning:
         steps: of the optimiser, AdamW.
         batch: faces per step.
         learning_rate: at first; it falls to 0 along a cosine.
-        weight_decay: decoupled.
+        weight_decay: decoupled, of kernels only.
         keep: weight of the other heads' old answers.
         folds: of the cross-validation.
         forgotten: share of the guard's faces, see `Origin`, that may be lost.
@@ -208,6 +209,7 @@ class _Tuner:
         before.set_weights(self._begin)
         rate = keras.optimizers.schedules.CosineDecay(how.learning_rate, how.steps)
         self._optimizer = keras.optimizers.AdamW(rate, weight_decay=how.weight_decay)
+        decay_kernels_only(self._optimizer)
         self._optimizer.build(model.trainable_variables)
         self._fresh = [variable.numpy() for variable in self._optimizer.variables]
         self._step = _step(model, before, self._optimizer, how.keep)

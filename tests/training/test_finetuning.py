@@ -136,6 +136,21 @@ def test_the_other_heads_go_on_as_before(
     assert strayed(5.0) < strayed(0.0) / 2
 
 
+def test_weights_decay_in_kernels_only(network: Network, reviewed: TrainingSet) -> None:
+    def after_a_step(decay: float) -> list[NDArray[np.float32]]:
+        how = replace(QUICK, steps=1, weight_decay=decay)
+        tuner = finetuning._Tuner(network(), None, how)
+        return tuner.tuned(reviewed, np.arange(len(reviewed)), seed=0)
+
+    without, decayed = after_a_step(0.0), after_a_step(10.0)
+    unlike = {
+        weight.path.rpartition("/")[2]
+        for weight, one, other in zip(network().weights, without, decayed, strict=True)
+        if not np.allclose(one, other, rtol=1e-3, atol=1e-6)
+    }
+    assert unlike == {"kernel"}
+
+
 def test_what_it_came_from_is_forgotten_less_when_it_is_seen_again(
     network: Network, reviewed: TrainingSet, familiar: TrainingSet, faces: Faces
 ) -> None:
