@@ -141,7 +141,7 @@ def fine_tune(
     said = {share: np.zeros((len(reviewed), HEAD_WIDTHS["ferplus"])) for share in shares}
     folds = np.random.default_rng(how.seed).permutation(len(reviewed)) % how.folds
     for fold in range(how.folds):
-        new = tuner.tuned(reviewed, np.flatnonzero(folds != fold), seed=fold + 1)
+        new = tuner.tuned(reviewed, np.flatnonzero(folds != fold), fit=fold + 1)
         left_out = folds == fold
         for share in shares:
             model.set_weights(_between(old, new, share))
@@ -157,7 +157,7 @@ def fine_tune(
             "does better than the old one, so there is nothing to gain from them yet. Review "
             "more faces, best of all a random sample."
         )
-    new = tuner.tuned(reviewed, np.arange(len(reviewed)), seed=0)
+    new = tuner.tuned(reviewed, np.arange(len(reviewed)), fit=0)
     if origin:
         tried = ways[: ways.index(best) + 1]
         best = _short_enough(model, old, new, tried, origin.guard, how.forgotten)
@@ -214,12 +214,15 @@ class _Tuner:
         self._fresh = [variable.numpy() for variable in self._optimizer.variables]
         self._step = _step(model, before, self._optimizer, how.keep)
 
-    def tuned(self, reviewed: TrainingSet, rows: NDArray[np.int64], seed: int) -> Weights:
-        """The weights after fine-tuning on some rows; the model itself is left as it was."""
+    def tuned(self, reviewed: TrainingSet, rows: NDArray[np.int64], fit: int) -> Weights:
+        """The weights after fine-tuning on some rows; the model itself is left as it was.
+
+        `fit` numbers the fits: each draws its own order and augmentation.
+        """
         self._model.set_weights(self._begin)
         for variable, value in zip(self._optimizer.variables, self._fresh, strict=True):
             variable.assign(value)
-        for batch in self._batches(reviewed, rows, np.random.default_rng([self._how.seed, seed])):
+        for batch in self._batches(reviewed, rows, _stream(self._how.seed, fit)):
             self._step(*batch)
         new: Weights = self._model.get_weights()
         self._model.set_weights(self._begin)
@@ -241,6 +244,12 @@ class _Tuner:
             ]
             votes = np.concatenate([faces.ferplus[chosen] for faces, chosen in parts])
             yield normalize(np.stack(images)), votes
+
+
+def _stream(seed: int, fit: int) -> np.random.Generator:
+    """The random numbers of one fit, shared with no other and with nothing drawn from the seed."""
+    # Not default_rng([seed, fit]): NumPy takes [7, 0] for [7].
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(fit,)))
 
 
 def _step(

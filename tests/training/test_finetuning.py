@@ -122,6 +122,12 @@ def test_batch_statistics_stay_as_they_are(
     assert sum(moved.values()) > len(moved) / 2
 
 
+@pytest.mark.parametrize("seed", [0, 1, 7])
+def test_no_two_fits_draw_the_same(seed: int) -> None:
+    streams = [np.random.default_rng(seed), *(finetuning._stream(seed, fit) for fit in range(4))]
+    assert len({stream.bit_generator.random_raw() for stream in streams}) == 5
+
+
 def test_the_other_heads_go_on_as_before(
     network: Network, reviewed: TrainingSet, strange: Faces
 ) -> None:
@@ -140,7 +146,7 @@ def test_weights_decay_in_kernels_only(network: Network, reviewed: TrainingSet) 
     def after_a_step(decay: float) -> list[NDArray[np.float32]]:
         how = replace(QUICK, steps=1, weight_decay=decay)
         tuner = finetuning._Tuner(network(), None, how)
-        return tuner.tuned(reviewed, np.arange(len(reviewed)), seed=0)
+        return tuner.tuned(reviewed, np.arange(len(reviewed)), fit=0)
 
     without, decayed = after_a_step(0.0), after_a_step(10.0)
     unlike = {
