@@ -14,13 +14,12 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.training import evaluation, export, fitted
+from recognizer.training import evaluation, export, fitted, release
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.finetuning import FineTuned, FineTuning, Origin, fine_tune
 from recognizer.training.networks import network_from
 from recognizer.training.non_faces import LinearHead
 from recognizer.training.preparation import TrainingSet
-from recognizer.training.release import file_hash
 from recognizer.training.settings import SettingsError
 from recognizer.vision.cards import NOT_A_FACE_HEAD, ModelCard, Weights
 from recognizer.vision.classification import OnnxClassifier
@@ -28,8 +27,9 @@ from recognizer.vision.preprocessing import normalize
 
 NOTES: Final = (
     "Fine-tuned on faces that this site's reviewers judged. Temperatures, bias, framing and "
-    "thresholds are those of the model that it came from. An estimate of the visible expression, "
-    "not of what a person feels."
+    "thresholds are those of the model that it came from. If it has metrics, the even rows of "
+    "PublicTest said how far to go, and those named odd are of the other rows. An estimate of the "
+    "visible expression, not of what a person feels."
 )
 
 
@@ -89,7 +89,7 @@ def learn(
         old.card,
         name=name,
         version=f"{datetime.now(UTC):%Y.%m.%d}",
-        weights=Weights("model.onnx", file_hash(folder / "model.onnx")),
+        weights=Weights("model.onnx", release.file_hash(folder / "model.onnx")),
         metrics={},
         data={**old.card.data, "reviewed_faces": len(reviewed)},
         training={**old.card.training, "fine_tuning": _noted(old, tuned, origin, how)},
@@ -100,12 +100,15 @@ def learn(
 
 
 def with_metrics(classifier: OnnxClassifier, reference: Faces) -> OnnxClassifier:
-    """The model with what the reference set's held-out rows say of it in its card."""
-    answers = evaluation.answer(classifier, reference)
-    metrics = {
-        "PublicTest": evaluation.scores(answers),
-        "intervals_95": {"PublicTest": evaluation.intervals(answers)},
-    }
+    """The model with what the reference set's held-out rows say of it in its card.
+
+    The even rows said how far to go, so what the odd ones say stands beside what all do. Where
+    none of the odd ones shows an emotion that most agree on, the card claims nothing.
+    """
+    _, odd = evaluation.even_and_odd(reference)
+    if not odd.agreed.any():
+        return classifier
+    metrics = release.measured(classifier, reference, odd)
     folder = classifier.weights.parent
     replace(classifier.card, metrics=metrics).save(folder / "card.json")
     return OnnxClassifier(folder)

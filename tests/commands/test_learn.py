@@ -12,6 +12,7 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.management import CommandError, call_command
 from django.db.models import F
+from django.test import Client
 from pytest_django import Settings
 
 from recognizer.models import Face, LearningRun, ModelVersion, Photo, User
@@ -178,6 +179,8 @@ def test_with_a_reference_set_it_shows_what_was_forgotten(
     card = model_store.load(run.folder).card
     assert promotions.accuracy(card.metrics)
     assert card.metrics["PublicTest"]["ferplus"]["n"] == 64
+    odd = card.metrics["PublicTest odd rows"]["ferplus"]
+    assert (odd["n"], odd["accuracy"]) == (32, reference["new"]["accuracy"])
     assert card.training["fine_tuning"]["replayed_faces"] == 48
     # The row is of the card as it lies on the disk, so the site finds the model again.
     assert run.candidate
@@ -186,6 +189,7 @@ def test_with_a_reference_set_it_shows_what_was_forgotten(
     # Promoted, it is what the next run goes on from; and what was held out stays so.
     sides = dict(Photo.objects.values_list("pk", "held_out"))
     assert isinstance(learning.promote(run, force=True), Promoted)
+    assert Client().get("/about/").context["measured"] == odd
     settings.REFERENCE_SET = "nowhere.csv"
     with pytest.raises(CommandError, match="REFERENCE_SET"):
         learn()

@@ -13,6 +13,7 @@ import pytest
 from recognizer.services import promotions
 from recognizer.training.comparison import compare
 from recognizer.training.datasets.faces import Faces
+from recognizer.training.evaluation import even_and_odd
 from recognizer.training.preparation import TrainingSet
 from recognizer.training.settings import SettingsError
 from recognizer.vision.cards import NOT_A_FACE_HEAD, ModelCard
@@ -125,15 +126,26 @@ def test_its_card_tells_how_it_does_on_the_reference_set(
     new: OnnxClassifier, faces: Faces, tmp_path: Path
 ) -> None:
     copied = edited(new.weights.parent, tmp_path / "measured")
-    measured = candidates.with_metrics(copied, faces.split("PublicTest"))
+    reference = faces.split("PublicTest")
+    measured = candidates.with_metrics(copied, reference)
     assert measured.card == ModelCard.load(tmp_path / "measured" / "card.json")
-    claimed = promotions.accuracy(measured.card.metrics)
-    found = compare(new, new, faces.split("PublicTest"))
+    # What `promote` goes by: the even rows said how far to go.
+    claimed = promotions.accuracy(measured.card.metrics, promotions.ODD_ROWS)
+    found = compare(new, new, even_and_odd(reference)[1])
     assert claimed
     assert found
     assert claimed.value == pytest.approx(found["new"]["accuracy"], abs=1e-9)
     assert claimed.low == pytest.approx(found["new"]["intervals_95"]["accuracy"][0], abs=1e-9)
     assert replace(measured.card, metrics={}) == new.card
+    # As the page About shows them.
+    assert measured.card.metrics["PublicTest odd rows"]["ferplus"]["n"] == found["faces"]
+    assert measured.card.metrics["PublicTest"]["ferplus"]["n"] == len(reference)
+    assert measured.card.metrics["no_face_on_odd_rows"]["faces"] == found["faces"]
+
+
+def test_it_claims_nothing_of_rows_that_say_nothing(new: OnnxClassifier, faces: Faces) -> None:
+    one = np.arange(len(faces)) == np.flatnonzero(faces.splits == "PublicTest")[0]
+    assert candidates.with_metrics(new, faces.where(one)) is new
 
 
 # --- The head that says "this is no face" ------------------------------------------------------
