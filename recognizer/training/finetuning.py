@@ -6,6 +6,8 @@ and the result lies only part of the way from the old weights to the fine-tuned 
 fine-tuning, Wortsman et al., 2022). How far is decided by cross-validation among the reviewed
 faces themselves. Where the data set that the network came from is at hand, half of each batch
 is taken from it, and some of its held-out rows stop the way where too much would be forgotten.
+A network that says "no face" is shown pictures without one besides, to go on saying so; the way
+also ends where it would say so of faces, or no more of what is none.
 
 Importing this module imports TensorFlow.
 """
@@ -21,13 +23,17 @@ from numpy.typing import NDArray
 
 from recognizer.training.augmentation import Augmentation, augment
 from recognizer.training.datasets.faces import Faces
-from recognizer.training.fitting import logits
+from recognizer.training.forgetting import Exam, NoFaceRule, exam, logits, noise, too_many
 from recognizer.training.networks import HEAD_WIDTHS
+from recognizer.training.non_faces import background
 from recognizer.training.optimizers import decay_kernels_only
 from recognizer.training.preparation import TrainingSet
+from recognizer.vision.cards import NOT_A_FACE_HEAD
 from recognizer.vision.preprocessing import normalize
 
 Weights = list[NDArray[np.float32]]
+Losses = Mapping[float, NDArray[np.float64]]
+"""(N,) cross-entropy of each face, by the share of the way."""
 
 FEWEST_FACES: Final = 20
 """With fewer there is nothing to cross-validate."""
@@ -48,6 +54,8 @@ class FineTuning:
         learning_rate: at first; it falls to 0 along a cosine.
         weight_decay: decoupled, of kernels only.
         keep: weight of the other heads' old answers.
+        non_faces: pictures without a face per step, as a share of `batch`; only of a network that
+            says "no face".
         folds: of the cross-validation.
         forgotten: share of the guard's faces, see `Origin`, that may be lost.
         ways: shares of the way from the old weights to the fine-tuned ones to choose from. Of
@@ -61,6 +69,7 @@ class FineTuning:
     learning_rate: float = 2e-4
     weight_decay: float = 1e-3
     keep: float = 1.0
+    non_faces: float = 0.25
     folds: int = 3
     forgotten: float = 0.0025
     ways: tuple[float, ...] = (0.2, 0.4, 0.6)
@@ -89,11 +98,13 @@ class Way:
         share: 0 for the old network, 1 for the fine-tuned one.
         loss: mean cross-entropy with the reviewers' votes, in nats.
         accuracy: share of the faces that are called what most reviewers said.
+        called_none: share of the faces that are called no face.
     """
 
     share: float
     loss: float
     accuracy: float
+    called_none: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -117,18 +128,22 @@ def fine_tune(
     origin: Origin | None,
     how: FineTuning,
     report: Callable[[str], None],
+    no_face: NoFaceRule | None = None,
 ) -> FineTuned:
     """Fine-tune a network on reviewed faces.
 
     Args:
         model: the fitted network in float32, as `fitted.load` gives it; its weights are changed.
+            It may have the head `not_a_face` besides, frozen.
         reviewed: what reviewers said.
         origin: what the network came from, if it is at hand.
         how: the settings.
         report: called with a line per fit.
+        no_face: when the head `not_a_face` says that there is none; with that head only.
 
     Raises:
-        NothingLearned: too few faces, or no way from the old weights lowers the loss.
+        NothingLearned: too few faces, or no way from the old weights lowers the loss without
+            losing too much of what the network knew.
     """
     if len(reviewed) < FEWEST_FACES:
         raise NothingLearned(
@@ -137,30 +152,11 @@ def fine_tune(
         )
     old = model.get_weights()
     tuner = _Tuner(model, origin.replay if origin else None, how)
-    shares = (0.0, *how.ways)
-    said = {share: np.zeros((len(reviewed), HEAD_WIDTHS["ferplus"])) for share in shares}
-    folds = np.random.default_rng(how.seed).permutation(len(reviewed)) % how.folds
-    for fold in range(how.folds):
-        new = tuner.tuned(reviewed, np.flatnonzero(folds != fold), fit=fold + 1)
-        left_out = folds == fold
-        for share in shares:
-            model.set_weights(_between(old, new, share))
-            said[share][left_out] = logits(model, reviewed.images[left_out])["ferplus"]
-        model.set_weights(old)
-        report(f"Fold {fold + 1} of {how.folds} is done.")
-    losses = {share: _losses(said[share], reviewed.ferplus) for share in shares}
-    ways = tuple(_way(share, losses[share], said[share], reviewed.ferplus) for share in shares)
-    best = ways[shares.index(_shortest(losses))]
-    if best.share == 0:
-        raise NothingLearned(
-            f"Cross-validation among the {len(reviewed)} reviewed faces: no fine-tuned model "
-            "does better than the old one, so there is nothing to gain from them yet. Review "
-            "more faces, best of all a random sample."
-        )
+    ways, losses = _cross_validated(model, tuner, reviewed, how, report, no_face)
+    tried = _worth_trying(ways, losses)
     new = tuner.tuned(reviewed, np.arange(len(reviewed)), fit=0)
-    if origin:
-        tried = ways[: ways.index(best) + 1]
-        best = _short_enough(model, old, new, tried, origin.guard, how.forgotten)
+    questions = exam(reviewed.images, origin.guard if origin else None, no_face, how.seed)
+    best = _short_enough(model, old, new, tried, questions, how.forgotten)
     model.set_weights(_between(old, new, best.share))
     report(
         f"{best.share:.0%} of the way to the fine-tuned weights: in cross-validation "
@@ -169,32 +165,78 @@ def fine_tune(
     return FineTuned(model, best, ways)
 
 
+def _cross_validated(
+    model: keras.Model,
+    tuner: "_Tuner",
+    reviewed: TrainingSet,
+    how: FineTuning,
+    report: Callable[[str], None],
+    no_face: NoFaceRule | None,
+) -> tuple[tuple[Way, ...], Losses]:
+    """How each way does on faces that had no say in it, the old network first."""
+    old, shares = model.get_weights(), (0.0, *how.ways)
+    said = {share: np.zeros((len(reviewed), HEAD_WIDTHS["ferplus"])) for share in shares}
+    none = {share: np.zeros(len(reviewed), bool) for share in shares}
+    folds = np.random.default_rng(how.seed).permutation(len(reviewed)) % how.folds
+    for fold in range(how.folds):
+        new = tuner.tuned(reviewed, np.flatnonzero(folds != fold), fit=fold + 1)
+        left_out = folds == fold
+        for share in shares:
+            model.set_weights(_between(old, new, share))
+            answers = logits(model, reviewed.images[left_out])
+            said[share][left_out] = answers["ferplus"]
+            if no_face:
+                none[share][left_out] = no_face.speaks(answers)
+        model.set_weights(old)
+        report(f"Fold {fold + 1} of {how.folds} is done.")
+    losses = {share: _losses(said[share], reviewed.ferplus) for share in shares}
+    ways = tuple(
+        _way(share, losses[share], said[share], none[share], reviewed.ferplus) for share in shares
+    )
+    return ways, losses
+
+
+def _worth_trying(ways: Sequence[Way], losses: Losses) -> list[Way]:
+    """The old network and the ways up to the one that cross-validation chooses.
+
+    Raises:
+        NothingLearned: it chooses none.
+    """
+    faces = len(losses[0.0])
+    before = round(ways[0].called_none * faces)
+    seen = [way for way in ways if not too_many(before, round(way.called_none * faces), faces)]
+    if len(seen) == 1:
+        raise NothingLearned(
+            f"Cross-validation among the {faces} reviewed faces: every fine-tuned model takes "
+            "more of them for no face than the old one. Review more faces."
+        )
+    chosen = _shortest({way.share: losses[way.share] for way in seen})
+    if chosen == 0:
+        raise NothingLearned(
+            f"Cross-validation among the {faces} reviewed faces: no fine-tuned model "
+            "does better than the old one, so there is nothing to gain from them yet. Review "
+            "more faces, best of all a random sample."
+        )
+    return [way for way in seen if way.share <= chosen]
+
+
 def _short_enough(
     model: keras.Model,
     old: Weights,
     new: Weights,
     ways: Sequence[Way],
-    guard: Faces,
+    questions: Exam,
     forgotten: float,
 ) -> Way:
-    """The longest of the ways, the old network first, that forgets no more than is allowed."""
-    images, labels = guard.images[guard.agreed], guard.majority[guard.agreed]
-    if not len(labels):
-        return ways[-1]  # Nothing to be forgotten could be seen.
-
-    def right(way: Way) -> float:
-        model.set_weights(_between(old, new, way.share))
-        said = logits(model, images)["ferplus"].argmax(axis=1)
-        return float((said == labels).mean())
-
-    before = right(ways[0])
+    """The longest of the ways, the old network first, that loses no more than is allowed."""
+    model.set_weights(old)
+    before = questions.of(model)
     for way in reversed(ways[1:]):
-        if right(way) >= before - forgotten:
+        model.set_weights(_between(old, new, way.share))
+        lost = questions.lost(before, questions.of(model), forgotten)
+        if not lost:
             return way
-    raise NothingLearned(
-        f"Every fine-tuned model forgets more than {100 * forgotten:g} points of what the old one "
-        "knew of the reference set. Review more faces, of more kinds."
-    )
+    raise NothingLearned(f"Every fine-tuned model {lost}. Review more faces, of more kinds.")
 
 
 class _Tuner:
@@ -205,6 +247,8 @@ class _Tuner:
         self._begin = model.get_weights()
         self._replay = replay
         self._how = how
+        shown = how.non_faces if NOT_A_FACE_HEAD in model.output else 0
+        self._non_faces = round(shown * how.batch)
         before = keras.models.clone_model(model)
         before.set_weights(self._begin)
         rate = keras.optimizers.schedules.CosineDecay(how.learning_rate, how.steps)
@@ -242,8 +286,28 @@ class _Tuner:
                 for faces, chosen in parts
                 for row in chosen
             ]
-            votes = np.concatenate([faces.ferplus[chosen] for faces, chosen in parts])
-            yield normalize(np.stack(images)), votes
+            votes = [faces.ferplus[chosen] for faces, chosen in parts]
+            if self._non_faces:
+                images += self._without_a_face(reviewed, images, rng)
+                votes.append(np.zeros((self._non_faces, HEAD_WIDTHS["ferplus"]), np.float32))
+            yield normalize(np.stack(images)), np.concatenate(votes)
+
+    def _without_a_face(
+        self, reviewed: TrainingSet, faces: list[NDArray[np.uint8]], rng: np.random.Generator
+    ) -> list[NDArray[np.uint8]]:
+        """Known ones, half of them where there are any; noise, and backgrounds made of faces."""
+        parts = [one.non_faces for one in (reviewed, self._replay) if one]
+        known = np.concatenate(parts)
+        pictures = []
+        for kind in rng.random(self._non_faces):
+            if len(known) and kind < 0.5:
+                picture = known[rng.integers(len(known))]
+                pictures.append(augment(picture, self._how.augmentation, rng))
+            elif kind > 0.9:
+                pictures.append(noise(1, faces[0].shape[0], rng)[0])
+            else:
+                pictures.append(background(faces[rng.integers(len(faces))], rng))
+        return pictures
 
 
 def _stream(seed: int, fit: int) -> np.random.Generator:
@@ -258,7 +322,7 @@ def _step(
     optimizer: keras.optimizers.Optimizer,
     keep: float,
 ) -> Callable[..., None]:
-    others = [head for head in model.output if head != "ferplus"]
+    others = [head for head in model.output if head not in ("ferplus", NOT_A_FACE_HEAD)]
 
     @tf.function  # type: ignore[untyped-decorator]
     def step(faces: tf.Tensor, votes: tf.Tensor) -> None:
@@ -269,6 +333,13 @@ def _step(
             loss = tf.nn.softmax_cross_entropy_with_logits(votes, output["ferplus"])
             for head in others:
                 loss += keep * _difference(answers[head], output[head])
+            if NOT_A_FACE_HEAD in model.output:
+                # What has votes is a face, whatever the old network thought of it.
+                none = tf.sigmoid(answers[NOT_A_FACE_HEAD]) * (1 - tf.reduce_sum(votes, 1)[:, None])
+                loss += (
+                    keep
+                    * tf.nn.sigmoid_cross_entropy_with_logits(none, output[NOT_A_FACE_HEAD])[:, 0]
+                )
             loss = tf.reduce_mean(loss)
         gradients = tape.gradient(loss, model.trainable_variables)
         optimizer.apply(gradients, model.trainable_variables)
@@ -285,7 +356,8 @@ def _difference(before: tf.Tensor, now: tf.Tensor) -> tf.Tensor:
 
 
 def _between(old: Weights, new: Weights, share: float) -> Weights:
-    return [(1 - share) * before + share * after for before, after in zip(old, new, strict=True)]
+    # So written, what is frozen stays the same to the last bit.
+    return [before + share * (after - before) for before, after in zip(old, new, strict=True)]
 
 
 def _losses(said: NDArray[np.float64], votes: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -296,7 +368,7 @@ def _losses(said: NDArray[np.float64], votes: NDArray[np.float32]) -> NDArray[np
     return losses
 
 
-def _shortest(losses: Mapping[float, NDArray[np.float64]]) -> float:
+def _shortest(losses: Losses) -> float:
     """The shortest way whose loss is within a standard error of the best one's.
 
     The rule of Breiman et al. (1984): what lies nearer to the old weights forgets less.
@@ -313,7 +385,8 @@ def _way(
     share: float,
     losses: NDArray[np.float64],
     said: NDArray[np.float64],
+    none: NDArray[np.bool_],
     votes: NDArray[np.float32],
 ) -> Way:
     right = said.argmax(axis=1) == votes.argmax(axis=1)
-    return Way(share, float(losses.mean()), float(right.mean()))
+    return Way(share, float(losses.mean()), float(right.mean()), float(none.mean()))

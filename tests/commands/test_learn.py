@@ -165,7 +165,8 @@ def test_with_a_reference_set_it_shows_what_was_forgotten(
     site: None, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # So small a network can't learn as much without forgetting some.
-    monkeypatch.setattr(candidates, "FineTuning", lambda: replace(QUICK, forgotten=0.5))
+    how = replace(QUICK, forgotten=0.5, ways=(0.05, 0.1, 0.2))
+    monkeypatch.setattr(candidates, "FineTuning", lambda: how)
     (tmp_path / "reference").mkdir()
     csv, votes = write_drawn_set(tmp_path / "reference", training=48, held_out=64)
     settings.REFERENCE_SET, settings.REFERENCE_FERPLUS = str(csv), str(votes)
