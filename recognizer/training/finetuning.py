@@ -4,10 +4,11 @@ Three things keep what the network knew: its batch statistics stay as they are, 
 go on giving the old answers on the new faces (learning without forgetting, Li and Hoiem, 2016),
 and the result lies only part of the way from the old weights to the fine-tuned ones (robust
 fine-tuning, Wortsman et al., 2022). How far is decided by cross-validation among the reviewed
-faces themselves. Where the data set that the network came from is at hand, half of each batch
-is taken from it, and some of its held-out rows stop the way where too much would be forgotten.
-A network that says "no face" is shown pictures without one besides, to go on saying so; the way
-also ends where it would say so of faces, or no more of what is none.
+faces themselves, which tears no photo or person apart. Where the data set that the network came
+from is at hand, half of each batch is taken from it, and some of its held-out rows stop the way
+where too much would be forgotten. A network that says "no face" is shown pictures without one
+besides, to go on saying so; the way also ends where it would say so of faces, or no more of what
+is none.
 
 Importing this module imports TensorFlow.
 """
@@ -20,6 +21,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+from sklearn.model_selection import GroupKFold  # type: ignore[import-untyped, unused-ignore]
 
 from recognizer.training.augmentation import Augmentation, augment
 from recognizer.training.datasets.faces import Faces
@@ -56,7 +58,7 @@ class FineTuning:
         keep: weight of the other heads' old answers.
         non_faces: pictures without a face per step, as a share of `batch`; only of a network that
             says "no face".
-        folds: of the cross-validation.
+        folds: of the cross-validation; fewer where there are fewer groups.
         forgotten: share of the guard's faces, see `Origin`, that may be lost.
         ways: shares of the way from the old weights to the fine-tuned ones to choose from. Of
             all the way, most of what is forgotten is forgotten in its last third.
@@ -142,8 +144,8 @@ def fine_tune(
         no_face: when the head `not_a_face` says that there is none; with that head only.
 
     Raises:
-        NothingLearned: too few faces, or no way from the old weights lowers the loss without
-            losing too much of what the network knew.
+        NothingLearned: too few faces, or all of one group, or no way from the old weights lowers
+            the loss without losing too much of what the network knew.
     """
     if len(reviewed) < FEWEST_FACES:
         raise NothingLearned(
@@ -177,8 +179,9 @@ def _cross_validated(
     old, shares = model.get_weights(), (0.0, *how.ways)
     said = {share: np.zeros((len(reviewed), HEAD_WIDTHS["ferplus"])) for share in shares}
     none = {share: np.zeros(len(reviewed), bool) for share in shares}
-    folds = np.random.default_rng(how.seed).permutation(len(reviewed)) % how.folds
-    for fold in range(how.folds):
+    folds = _folds(reviewed, how)
+    count = int(folds.max()) + 1
+    for fold in range(count):
         new = tuner.tuned(reviewed, np.flatnonzero(folds != fold), fit=fold + 1)
         left_out = folds == fold
         for share in shares:
@@ -188,12 +191,32 @@ def _cross_validated(
             if no_face:
                 none[share][left_out] = no_face.speaks(answers)
         model.set_weights(old)
-        report(f"Fold {fold + 1} of {how.folds} is done.")
+        report(f"Fold {fold + 1} of {count} is done.")
     losses = {share: _losses(said[share], reviewed.ferplus) for share in shares}
     ways = tuple(
         _way(share, losses[share], said[share], none[share], reviewed.ferplus) for share in shares
     )
     return ways, losses
+
+
+def _folds(reviewed: TrainingSet, how: FineTuning) -> NDArray[np.int64]:
+    """(N,) the fold that each face is left out in, with its whole group.
+
+    Raises:
+        NothingLearned: there is one group only.
+    """
+    groups = np.arange(len(reviewed)) if reviewed.groups is None else reviewed.groups
+    count = min(how.folds, len(np.unique(groups)))
+    if count < 2:
+        raise NothingLearned(
+            f"The {len(reviewed)} faces to learn from are all of one photo or person, so nothing "
+            "could say whether it helps with others. Review faces of more photos and people."
+        )
+    folds = np.zeros(len(groups), np.int64)
+    splitter = GroupKFold(count, shuffle=True, random_state=how.seed)
+    for fold, (_, left_out) in enumerate(splitter.split(groups, groups=groups)):
+        folds[left_out] = fold
+    return folds
 
 
 def _worth_trying(ways: Sequence[Way], losses: Losses) -> list[Way]:

@@ -3,6 +3,7 @@
 import io
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,7 @@ pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
 from PIL import Image
 
 from recognizer.training import candidates
+from recognizer.training.preparation import TrainingSet
 from tests.training.fitted_model import QUICK
 
 # The run's pulse is a thread, with a connection of its own.
@@ -159,6 +161,23 @@ def test_it_leaves_a_model_beside_the_old_one_and_says_how_they_compare(
     assert new.card.data["reviewed_faces"] == 60 - held_out
     assert new.card.metrics == {}
     assert run.candidate == model_versions.row_of(new.card)
+
+
+def test_cross_validation_is_told_which_faces_belong_together(
+    site: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = []
+
+    def stop(old: object, reviewed: TrainingSet, *_: object) -> None:
+        given.append(reviewed)
+        raise ValueError("That is enough.")
+
+    monkeypatch.setattr(candidates, "learn", stop)
+    assert failed() == "That is enough."
+    groups = given[0].groups
+    assert groups is not None
+    photos = Photo.objects.filter(held_out=False).count()
+    assert sorted(Counter(groups.tolist()).values()) == [2] * photos
 
 
 def test_with_a_reference_set_it_shows_what_was_forgotten(

@@ -219,6 +219,25 @@ def test_a_way_that_calls_more_faces_none_is_not_gone() -> None:
         tried(0.0, 0.02, 0.02)
 
 
+def test_folds_tear_no_group_apart(reviewed: TrainingSet) -> None:
+    groups = np.arange(len(reviewed)) // 4
+    folds = finetuning._folds(replace(reviewed, groups=groups), replace(QUICK, folds=3))
+    assert sorted(set(folds.tolist())) == [0, 1, 2]
+    assert all(len(set(folds[groups == group].tolist())) == 1 for group in groups)
+    # In no order that the photos came in.
+    assert np.any(np.diff(folds) < 0)
+
+
+def test_fewer_groups_make_fewer_folds(reviewed: TrainingSet) -> None:
+    two = replace(reviewed, groups=np.arange(len(reviewed)) % 2)
+    assert set(finetuning._folds(two, replace(QUICK, folds=5)).tolist()) == {0, 1}
+    alone = finetuning._folds(reviewed, replace(QUICK, folds=5))
+    assert set(np.bincount(alone).tolist()) <= {9, 10}
+    one = replace(reviewed, groups=np.zeros(len(reviewed), np.int64))
+    with pytest.raises(NothingLearned, match="are all of one photo or person"):
+        finetuning._folds(one, QUICK)
+
+
 # --- Nothing is learned ------------------------------------------------------------------------
 
 

@@ -51,3 +51,20 @@ def test_every_target_is_a_distribution() -> None:
     training = make([1, 2], [{HAPPY: 7, SAD: 3}, {HAPPY: 1, SAD: 1}])
     prepared = prepare(training, make([9], [{HAPPY: 10}]).images)
     assert np.allclose(prepared.ferplus.sum(axis=1), 1)
+
+
+def test_groups_that_show_the_same_image_become_one() -> None:
+    rows = make([1, 2, 3, 1, 4, 5], [{HAPPY: 10}] * 6)
+    nothing = rows.images[:0]
+    # Anna's first picture is Bea's last one, too; the fifth belongs to nobody.
+    names = ("anna", "anna", "bea", "bea", "", "cleo")
+    prepared = prepare(rows, nothing, names)
+    assert prepared.groups is not None
+    assert len(prepared) == len(prepared.groups) == 5
+    anna, annas_other, bea, nobody, cleo = prepared.groups.tolist()
+    assert anna == annas_other == bea
+    assert len({anna, nobody, cleo}) == 3
+    left = prepare(rows, rows.images[5:], names)
+    assert left.groups is not None
+    assert len(left.groups) == 4
+    assert prepare(rows, nothing).groups is None
