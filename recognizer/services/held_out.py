@@ -8,6 +8,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Final
+from uuid import UUID
 
 from django.db import transaction
 
@@ -41,7 +42,7 @@ def decide(photos: Iterable[Photo]) -> None:
     for photo in lent:
         if photo.held_out is not None:
             note(photo, photo.held_out)
-    whole_people = len({photo.user_id for photo in lent}) >= ENOUGH_PEOPLE
+    whole_people = _are_many(lent)
     undecided = [photo for photo in lent if photo.held_out is None]
     for photo in sorted(undecided, key=lambda one: _anywhere(one, whole_people)):
         side = copies.get(photo.sha256)
@@ -52,6 +53,29 @@ def decide(photos: Iterable[Photo]) -> None:
         note(photo, side)
         photo.held_out = side
     Photo.objects.bulk_update(undecided, ["held_out"], batch_size=500)
+
+
+def together(photos: Iterable[Photo]) -> dict[UUID, str]:
+    """What each photo must stay together with wherever a side is divided further, by its key.
+
+    Args:
+        photos: all lent ones, decided.
+
+    Returns:
+        the same text for copies, and where many people lend photos, for a person's on one side.
+    """
+    lent = list(photos)
+    whole_people = _are_many(lent)
+    names: dict[str, str] = {}
+    for photo in lent:
+        person = f"person {photo.user_id} {photo.held_out}"
+        # A copy stays with the photo, as it does when the sides are decided.
+        names.setdefault(photo.sha256, person if whole_people else f"photo {photo.sha256}")
+    return {photo.pk: names[photo.sha256] for photo in lent}
+
+
+def _are_many(lent: list[Photo]) -> bool:
+    return len({photo.user_id for photo in lent}) >= ENOUGH_PEOPLE
 
 
 def _anywhere(photo: Photo, whole_people: bool) -> tuple[bytes, bytes]:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -12,6 +12,11 @@ from recognizer.models import ModelVersion, Promotion, User
 from recognizer.services import model_store, model_versions
 
 LONGEST_REASON = 500
+
+ALL_ROWS: Final = "PublicTest"
+ODD_ROWS: Final = "PublicTest odd rows"
+"""What a card calls the rows that had no say in the model; the even ones chose thresholds, and how
+far a model went that learned from reviews."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,19 +112,21 @@ def rollback(who: User | None = None, reason: str = "") -> Promoted | Refused:
     )
 
 
-def accuracy(metrics: Mapping[str, Any]) -> Accuracy | None:
-    """What a card's metrics say, or None if they say nothing of the kind."""
-    value = _share(metrics, "PublicTest", "ferplus", "accuracy")
+def accuracy(metrics: Mapping[str, Any], rows: str = ALL_ROWS) -> Accuracy | None:
+    """What a card's metrics say of such rows, or None if they say nothing of the kind."""
+    value = _share(metrics, rows, "ferplus", "accuracy")
     if value is None:
         return None
-    interval = _inside(metrics, "intervals_95", "PublicTest", "ferplus", "accuracy")
+    interval = _inside(metrics, "intervals_95", rows, "ferplus", "accuracy")
     low = _share({"low": interval[0]}, "low") if isinstance(interval, list) and interval else None
     return Accuracy(value, value if low is None else min(low, value))
 
 
 def _worse(name: str, candidate: Mapping[str, Any], used: Mapping[str, Any]) -> str:
     """Why the candidate promises less than the model in use; "" if it doesn't."""
-    bar, found = accuracy(used), accuracy(candidate)
+    both_name_odd = accuracy(used, ODD_ROWS) and accuracy(candidate, ODD_ROWS)
+    rows = ODD_ROWS if both_name_odd else ALL_ROWS
+    bar, found = accuracy(used, rows), accuracy(candidate, rows)
     if bar is None:
         return ""
     expected = (
@@ -127,9 +134,9 @@ def _worse(name: str, candidate: Mapping[str, Any], used: Mapping[str, Any]) -> 
         "Say that it shall be used all the same (--force), or leave the present one."
     )
     if found is None:
-        return f"The card of {name} names no accuracy on PublicTest (FER+); {expected}"
+        return f"The card of {name} names no accuracy on {rows} (FER+); {expected}"
     if found.value < bar.low:
-        return f"{name} has an accuracy of {found.value:.2%} on PublicTest (FER+); {expected}"
+        return f"{name} has an accuracy of {found.value:.2%} on {rows} (FER+); {expected}"
     return ""
 
 

@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import IO, Final
+from uuid import UUID
 from zipfile import ZipFile
 
 import cv2
@@ -183,9 +184,12 @@ def _lent() -> PhotoQuerySet:
 
 
 def _write(folder: Path, layout: Layout, split: bool, preprocessing: Preprocessing) -> Exported:
+    together: Mapping[UUID, str] = {}
     if split:
-        held_out.decide(photo for photo, _ in lent_photos())
-    written = _Written(folder)
+        lent = [photo for photo, _ in lent_photos()]
+        held_out.decide(lent)
+        together = held_out.together(lent)
+    written = _Written(folder, together)
     unreadable, divided = 0, 0
     for photo, faces in lent_photos():
         try:
@@ -207,8 +211,9 @@ def _write(folder: Path, layout: Layout, split: bool, preprocessing: Preprocessi
 class _Written:
     """The crops that are in the folder so far, with the rows of votes.csv."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, together: Mapping[UUID, str]) -> None:
         self._folder = folder
+        self._together = together
         self._rows: list[list[str | int]] = []
         self._prints: list[str] = []
         self._people: set[int | None] = set()
@@ -222,8 +227,11 @@ class _Written:
         (self._folder / place).mkdir(exist_ok=True)
         cv2.imwrite(str(self._folder / name), crop)
         votes = [one.votes[column] for column in COLUMNS]
-        # Sides are given to photos and not to people, so only photos must not be torn apart.
-        group = salted_hmac("split faces", photo.sha256).hexdigest()[:16] if split else one.group
+        group = one.group
+        if split:
+            # A person may have photos on both sides, so what stays together is another matter.
+            stays_with = self._together.get(photo.pk, photo.sha256)
+            group = salted_hmac("split faces", stays_with).hexdigest()[:16]
         side = (HELD_OUT if photo.held_out else LEARNED) if split else ""
         self._rows.append([name, *votes, side, group])
         self._prints.append(hashlib.sha256(crop.tobytes()).hexdigest() + f" {votes} {side}")

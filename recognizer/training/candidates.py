@@ -14,13 +14,13 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.training import evaluation, export, fitted
+from recognizer.training import evaluation, export, fitted, release
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.finetuning import FineTuned, FineTuning, Origin, fine_tune
+from recognizer.training.fitted import logits
+from recognizer.training.forgetting import NoFaceRule, noise
 from recognizer.training.networks import network_from
-from recognizer.training.non_faces import LinearHead
 from recognizer.training.preparation import TrainingSet
-from recognizer.training.release import file_hash
 from recognizer.training.settings import SettingsError
 from recognizer.vision.cards import NOT_A_FACE_HEAD, ModelCard, Weights
 from recognizer.vision.classification import OnnxClassifier
@@ -28,8 +28,9 @@ from recognizer.vision.preprocessing import normalize
 
 NOTES: Final = (
     "Fine-tuned on faces that this site's reviewers judged. Temperatures, bias, framing and "
-    "thresholds are those of the model that it came from. An estimate of the visible expression, "
-    "not of what a person feels."
+    "thresholds are those of the model that it came from. If it has metrics, the even rows of "
+    "PublicTest said how far to go, and those named odd are of the other rows. An estimate of the "
+    "visible expression, not of what a person feels."
 )
 
 
@@ -79,17 +80,20 @@ def learn(
     """
     how = how or FineTuning()
     model = ancestor(old.weights.parent, old.card)
-    no_face = _no_face_head(old, model, reviewed.images) if _has_no_face(old.card) else None
-    tuned = fine_tune(model, reviewed, origin, how, report)
+    whole, no_face = model, None
+    if NOT_A_FACE_HEAD in old.card.heads:
+        whole = _with_no_face_head(model, old, reviewed.images)
+        no_face = NoFaceRule(old.card.heads[NOT_A_FACE_HEAD], old.card.uncertainty.not_a_face)
+    tuned = fine_tune(whole, reviewed, origin, how, report, no_face)
     folder.mkdir(parents=True, exist_ok=True)
+    # The layers are the same; a network that is loaded again has no head that was added.
     model.save_weights(folder / fitted.EXPORTED)
-    served = export.with_head(model, NOT_A_FACE_HEAD, no_face) if no_face else model
-    export.write_onnx(_only(served, old.card), folder / "model.onnx")
+    export.write_onnx(_only(whole, old.card), folder / "model.onnx")
     card = replace(
         old.card,
         name=name,
         version=f"{datetime.now(UTC):%Y.%m.%d}",
-        weights=Weights("model.onnx", file_hash(folder / "model.onnx")),
+        weights=Weights("model.onnx", release.file_hash(folder / "model.onnx")),
         metrics={},
         data={**old.card.data, "reviewed_faces": len(reviewed)},
         training={**old.card.training, "fine_tuning": _noted(old, tuned, origin, how)},
@@ -100,40 +104,38 @@ def learn(
 
 
 def with_metrics(classifier: OnnxClassifier, reference: Faces) -> OnnxClassifier:
-    """The model with what the reference set's held-out rows say of it in its card."""
-    answers = evaluation.answer(classifier, reference)
-    metrics = {
-        "PublicTest": evaluation.scores(answers),
-        "intervals_95": {"PublicTest": evaluation.intervals(answers)},
-    }
+    """The model with what the reference set's held-out rows say of it in its card.
+
+    The even rows said how far to go, so what the odd ones say stands beside what all do. Where
+    none of the odd ones shows an emotion that most agree on, the card claims nothing.
+    """
+    _, odd = evaluation.even_and_odd(reference)
+    if not odd.agreed.any():
+        return classifier
+    metrics = release.measured(classifier, reference, odd)
     folder = classifier.weights.parent
     replace(classifier.card, metrics=metrics).save(folder / "card.json")
     return OnnxClassifier(folder)
 
 
-def _has_no_face(card: ModelCard) -> bool:
-    return NOT_A_FACE_HEAD in card.heads
+def _with_no_face_head(
+    model: keras.Model, old: OnnxClassifier, faces: NDArray[np.uint8]
+) -> keras.Model:
+    """The network with the head that the exported one has and the Keras weights have not, frozen.
 
-
-def _no_face_head(old: OnnxClassifier, model: keras.Model, images: NDArray[np.uint8]) -> LinearHead:
-    """The head that the exported network has and the Keras weights have not.
-
-    It is linear in the features, so enough pictures with both its answers and the features give
-    it back; noise besides faces makes the features point everywhere.
+    Raises:
+        SettingsError: with it, the network answers otherwise than the exported one.
     """
-    size = images.shape[1]
-    noise = np.random.default_rng(0).integers(0, 256, (1000, size, size), dtype=np.uint8)
-    mixed = np.concatenate([images[:1000], noise, _half_noise(images, noise)])
-    features = export.features_of(model)(mixed).astype(np.float64)
-    answers = old.logits(normalize(mixed), [NOT_A_FACE_HEAD])[NOT_A_FACE_HEAD][:, 0]
-    solution, *_ = np.linalg.lstsq(np.column_stack([features, np.ones(len(mixed))]), answers)
-    return LinearHead(np.asarray(solution[:-1], np.float64), float(solution[-1]))
-
-
-def _half_noise(images: NDArray[np.uint8], noise: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    repeated = np.resize(images, noise.shape)
-    mixed: NDArray[np.uint8] = ((repeated.astype(np.uint16) + noise) // 2).astype(np.uint8)
-    return mixed
+    whole = export.with_head(model, NOT_A_FACE_HEAD, export.head_of(old.weights, NOT_A_FACE_HEAD))
+    whole.get_layer(NOT_A_FACE_HEAD).trainable = False
+    pictures = np.concatenate([faces[:100], noise(20, faces.shape[1], np.random.default_rng(0))])
+    expected = old.logits(normalize(pictures), [NOT_A_FACE_HEAD])[NOT_A_FACE_HEAD]
+    if not np.allclose(logits(whole, pictures)[NOT_A_FACE_HEAD], expected, rtol=1e-3, atol=1e-2):
+        raise SettingsError(
+            f"{old.card.name} can't go on learning: {fitted.EXPORTED} holds other weights than "
+            f"{old.weights.name}. Restore both files of the model, or promote another one."
+        )
+    return whole
 
 
 def _only(model: keras.Model, card: ModelCard) -> keras.Model:

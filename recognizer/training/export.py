@@ -21,6 +21,7 @@ from recognizer.training.networks import FEATURES, Network, count_macs, name_of,
 from recognizer.training.non_faces import Features, LinearHead, NonFaceHead, fit_non_face_head
 from recognizer.training.preparation import TrainingSet, votes_per_emotion
 from recognizer.training.release import LABELS, NOTES, OUT_OF_FOLD, file_hash
+from recognizer.training.settings import SettingsError
 from recognizer.vision.cards import (
     AMBIGUITY_HEAD,
     NOT_A_FACE_HEAD,
@@ -171,6 +172,28 @@ def with_head(model: keras.Model, name: str, head: LinearHead) -> keras.Model:
     answer = dense(model.get_layer(FEATURES).output)
     dense.set_weights([head.weights[:, None], np.array([head.bias])])
     return keras.Model(model.input, {**model.output, name: answer})
+
+
+def head_of(path: Path, name: str) -> LinearHead:
+    """The head that `with_head` gave a network, from the file that `write_onnx` wrote.
+
+    Raises:
+        SettingsError: the file has no such head, or one of another kind.
+    """
+    graph = onnx.load(path).graph
+    made = {output: node for node in graph.node for output in node.output}
+    known = {one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}
+    # Its logits are features @ weights + bias, and nothing else.
+    added = made.get(name)
+    product = made.get(added.input[0]) if added and added.op_type == "Add" else None
+    if added and product and product.op_type == "MatMul":
+        weights, bias = known.get(product.input[1]), known.get(added.input[1])
+        if weights is not None and bias is not None and weights.shape[1:] == bias.shape == (1,):
+            return LinearHead(weights[:, 0].astype(np.float64), float(bias[0]))
+    raise SettingsError(
+        f'The output "{name}" of {path.name} is not the linear head that `manage.py train` '
+        "writes, so the model can't go on learning. Promote one that it has made."
+    )
 
 
 def write_onnx(model: keras.Model, path: Path) -> None:

@@ -4,8 +4,11 @@ Three things keep what the network knew: its batch statistics stay as they are, 
 go on giving the old answers on the new faces (learning without forgetting, Li and Hoiem, 2016),
 and the result lies only part of the way from the old weights to the fine-tuned ones (robust
 fine-tuning, Wortsman et al., 2022). How far is decided by cross-validation among the reviewed
-faces themselves. Where the data set that the network came from is at hand, half of each batch
-is taken from it, and some of its held-out rows stop the way where too much would be forgotten.
+faces themselves, which tears no photo or person apart. Where the data set that the network came
+from is at hand, half of each batch is taken from it, and some of its held-out rows stop the way
+where too much would be forgotten. A network that says "no face" is shown pictures without one
+besides, to go on saying so; the way also ends where it would say so of faces, or no more of what
+is none.
 
 Importing this module imports TensorFlow.
 """
@@ -18,15 +21,22 @@ import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+from sklearn.model_selection import GroupKFold  # type: ignore[import-untyped, unused-ignore]
 
 from recognizer.training.augmentation import Augmentation, augment
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.fitted import logits
+from recognizer.training.forgetting import Exam, NoFaceRule, exam, noise, too_many
 from recognizer.training.networks import HEAD_WIDTHS
+from recognizer.training.non_faces import background
+from recognizer.training.optimizers import decay_kernels_only
 from recognizer.training.preparation import TrainingSet
+from recognizer.vision.cards import NOT_A_FACE_HEAD
 from recognizer.vision.preprocessing import normalize
 
 Weights = list[NDArray[np.float32]]
+Losses = Mapping[float, NDArray[np.float64]]
+"""(N,) cross-entropy of each face, by the share of the way."""
 
 FEWEST_FACES: Final = 20
 """With fewer there is nothing to cross-validate."""
@@ -45,9 +55,11 @@ class FineTuning:
         steps: of the optimiser, AdamW.
         batch: faces per step.
         learning_rate: at first; it falls to 0 along a cosine.
-        weight_decay: decoupled.
+        weight_decay: decoupled, of kernels only.
         keep: weight of the other heads' old answers.
-        folds: of the cross-validation.
+        non_faces: pictures without a face per step, as a share of `batch`; only of a network that
+            says "no face".
+        folds: of the cross-validation; fewer where there are fewer groups.
         forgotten: share of the guard's faces, see `Origin`, that may be lost.
         ways: shares of the way from the old weights to the fine-tuned ones to choose from. Of
             all the way, most of what is forgotten is forgotten in its last third.
@@ -60,6 +72,7 @@ class FineTuning:
     learning_rate: float = 2e-4
     weight_decay: float = 1e-3
     keep: float = 1.0
+    non_faces: float = 0.25
     folds: int = 3
     forgotten: float = 0.0025
     ways: tuple[float, ...] = (0.2, 0.4, 0.6)
@@ -88,11 +101,13 @@ class Way:
         share: 0 for the old network, 1 for the fine-tuned one.
         loss: mean cross-entropy with the reviewers' votes, in nats.
         accuracy: share of the faces that are called what most reviewers said.
+        called_none: share of the faces that are called no face.
     """
 
     share: float
     loss: float
     accuracy: float
+    called_none: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -116,18 +131,22 @@ def fine_tune(
     origin: Origin | None,
     how: FineTuning,
     report: Callable[[str], None],
+    no_face: NoFaceRule | None = None,
 ) -> FineTuned:
     """Fine-tune a network on reviewed faces.
 
     Args:
         model: the fitted network in float32, as `fitted.load` gives it; its weights are changed.
+            It may have the head `not_a_face` besides, frozen.
         reviewed: what reviewers said.
         origin: what the network came from, if it is at hand.
         how: the settings.
         report: called with a line per fit.
+        no_face: when the head `not_a_face` says that there is none; with that head only.
 
     Raises:
-        NothingLearned: too few faces, or no way from the old weights lowers the loss.
+        NothingLearned: too few faces, or all of one group, or no way from the old weights lowers
+            the loss without losing too much of what the network knew.
     """
     if len(reviewed) < FEWEST_FACES:
         raise NothingLearned(
@@ -136,30 +155,11 @@ def fine_tune(
         )
     old = model.get_weights()
     tuner = _Tuner(model, origin.replay if origin else None, how)
-    shares = (0.0, *how.ways)
-    said = {share: np.zeros((len(reviewed), HEAD_WIDTHS["ferplus"])) for share in shares}
-    folds = np.random.default_rng(how.seed).permutation(len(reviewed)) % how.folds
-    for fold in range(how.folds):
-        new = tuner.tuned(reviewed, np.flatnonzero(folds != fold), seed=fold + 1)
-        left_out = folds == fold
-        for share in shares:
-            model.set_weights(_between(old, new, share))
-            said[share][left_out] = logits(model, reviewed.images[left_out])["ferplus"]
-        model.set_weights(old)
-        report(f"Fold {fold + 1} of {how.folds} is done.")
-    losses = {share: _losses(said[share], reviewed.ferplus) for share in shares}
-    ways = tuple(_way(share, losses[share], said[share], reviewed.ferplus) for share in shares)
-    best = ways[shares.index(_shortest(losses))]
-    if best.share == 0:
-        raise NothingLearned(
-            f"Cross-validation among the {len(reviewed)} reviewed faces: no fine-tuned model "
-            "does better than the old one, so there is nothing to gain from them yet. Review "
-            "more faces, best of all a random sample."
-        )
-    new = tuner.tuned(reviewed, np.arange(len(reviewed)), seed=0)
-    if origin:
-        tried = ways[: ways.index(best) + 1]
-        best = _short_enough(model, old, new, tried, origin.guard, how.forgotten)
+    ways, losses = _cross_validated(model, tuner, reviewed, how, report, no_face)
+    tried = _worth_trying(ways, losses)
+    new = tuner.tuned(reviewed, np.arange(len(reviewed)), fit=0)
+    questions = exam(reviewed.images, origin.guard if origin else None, no_face, how.seed)
+    best = _short_enough(model, old, new, tried, questions, how.forgotten)
     model.set_weights(_between(old, new, best.share))
     report(
         f"{best.share:.0%} of the way to the fine-tuned weights: in cross-validation "
@@ -168,32 +168,99 @@ def fine_tune(
     return FineTuned(model, best, ways)
 
 
+def _cross_validated(
+    model: keras.Model,
+    tuner: "_Tuner",
+    reviewed: TrainingSet,
+    how: FineTuning,
+    report: Callable[[str], None],
+    no_face: NoFaceRule | None,
+) -> tuple[tuple[Way, ...], Losses]:
+    """How each way does on faces that had no say in it, the old network first."""
+    old, shares = model.get_weights(), (0.0, *how.ways)
+    said = {share: np.zeros((len(reviewed), HEAD_WIDTHS["ferplus"])) for share in shares}
+    none = {share: np.zeros(len(reviewed), bool) for share in shares}
+    folds = _folds(reviewed, how)
+    count = int(folds.max()) + 1
+    for fold in range(count):
+        new = tuner.tuned(reviewed, np.flatnonzero(folds != fold), fit=fold + 1)
+        left_out = folds == fold
+        for share in shares:
+            model.set_weights(_between(old, new, share))
+            answers = logits(model, reviewed.images[left_out])
+            said[share][left_out] = answers["ferplus"]
+            if no_face:
+                none[share][left_out] = no_face.speaks(answers)
+        model.set_weights(old)
+        report(f"Fold {fold + 1} of {count} is done.")
+    losses = {share: _losses(said[share], reviewed.ferplus) for share in shares}
+    ways = tuple(
+        _way(share, losses[share], said[share], none[share], reviewed.ferplus) for share in shares
+    )
+    return ways, losses
+
+
+def _folds(reviewed: TrainingSet, how: FineTuning) -> NDArray[np.int64]:
+    """(N,) the fold that each face is left out in, with its whole group.
+
+    Raises:
+        NothingLearned: there is one group only.
+    """
+    groups = np.arange(len(reviewed)) if reviewed.groups is None else reviewed.groups
+    count = min(how.folds, len(np.unique(groups)))
+    if count < 2:
+        raise NothingLearned(
+            f"The {len(reviewed)} faces to learn from are all of one photo or person, so nothing "
+            "could say whether it helps with others. Review faces of more photos and people."
+        )
+    folds = np.zeros(len(groups), np.int64)
+    splitter = GroupKFold(count, shuffle=True, random_state=how.seed)
+    for fold, (_, left_out) in enumerate(splitter.split(groups, groups=groups)):
+        folds[left_out] = fold
+    return folds
+
+
+def _worth_trying(ways: Sequence[Way], losses: Losses) -> list[Way]:
+    """The old network and the ways up to the one that cross-validation chooses.
+
+    Raises:
+        NothingLearned: it chooses none.
+    """
+    faces = len(losses[0.0])
+    before = round(ways[0].called_none * faces)
+    seen = [way for way in ways if not too_many(before, round(way.called_none * faces), faces)]
+    if len(seen) == 1:
+        raise NothingLearned(
+            f"Cross-validation among the {faces} reviewed faces: every fine-tuned model takes "
+            "more of them for no face than the old one. Review more faces."
+        )
+    chosen = _shortest({way.share: losses[way.share] for way in seen})
+    if chosen == 0:
+        raise NothingLearned(
+            f"Cross-validation among the {faces} reviewed faces: no fine-tuned model "
+            "does better than the old one, so there is nothing to gain from them yet. Review "
+            "more faces, best of all a random sample."
+        )
+    return [way for way in seen if way.share <= chosen]
+
+
 def _short_enough(
     model: keras.Model,
     old: Weights,
     new: Weights,
     ways: Sequence[Way],
-    guard: Faces,
+    questions: Exam,
     forgotten: float,
 ) -> Way:
-    """The longest of the ways, the old network first, that forgets no more than is allowed."""
-    images, labels = guard.images[guard.agreed], guard.majority[guard.agreed]
-    if not len(labels):
-        return ways[-1]  # Nothing to be forgotten could be seen.
-
-    def right(way: Way) -> float:
-        model.set_weights(_between(old, new, way.share))
-        said = logits(model, images)["ferplus"].argmax(axis=1)
-        return float((said == labels).mean())
-
-    before = right(ways[0])
+    """The longest of the ways, the old network first, that loses no more than is allowed."""
+    model.set_weights(old)
+    before = questions.of(model)
     for way in reversed(ways[1:]):
-        if right(way) >= before - forgotten:
+        model.set_weights(_between(old, new, way.share))
+        lost = questions.lost(before, questions.of(model), forgotten)
+        if not lost:
             return way
-    raise NothingLearned(
-        f"Every fine-tuned model forgets more than {100 * forgotten:g} points of what the old one "
-        "knew of the reference set. Review more faces, of more kinds."
-    )
+    raise NothingLearned(f"Every fine-tuned model {lost}. Review more faces, of more kinds.")
 
 
 class _Tuner:
@@ -204,20 +271,26 @@ class _Tuner:
         self._begin = model.get_weights()
         self._replay = replay
         self._how = how
+        shown = how.non_faces if NOT_A_FACE_HEAD in model.output else 0
+        self._non_faces = round(shown * how.batch)
         before = keras.models.clone_model(model)
         before.set_weights(self._begin)
         rate = keras.optimizers.schedules.CosineDecay(how.learning_rate, how.steps)
         self._optimizer = keras.optimizers.AdamW(rate, weight_decay=how.weight_decay)
+        decay_kernels_only(self._optimizer)
         self._optimizer.build(model.trainable_variables)
         self._fresh = [variable.numpy() for variable in self._optimizer.variables]
         self._step = _step(model, before, self._optimizer, how.keep)
 
-    def tuned(self, reviewed: TrainingSet, rows: NDArray[np.int64], seed: int) -> Weights:
-        """The weights after fine-tuning on some rows; the model itself is left as it was."""
+    def tuned(self, reviewed: TrainingSet, rows: NDArray[np.int64], fit: int) -> Weights:
+        """The weights after fine-tuning on some rows; the model itself is left as it was.
+
+        `fit` numbers the fits: each draws its own order and augmentation.
+        """
         self._model.set_weights(self._begin)
         for variable, value in zip(self._optimizer.variables, self._fresh, strict=True):
             variable.assign(value)
-        for batch in self._batches(reviewed, rows, np.random.default_rng([self._how.seed, seed])):
+        for batch in self._batches(reviewed, rows, _stream(self._how.seed, fit)):
             self._step(*batch)
         new: Weights = self._model.get_weights()
         self._model.set_weights(self._begin)
@@ -237,8 +310,34 @@ class _Tuner:
                 for faces, chosen in parts
                 for row in chosen
             ]
-            votes = np.concatenate([faces.ferplus[chosen] for faces, chosen in parts])
-            yield normalize(np.stack(images)), votes
+            votes = [faces.ferplus[chosen] for faces, chosen in parts]
+            if self._non_faces:
+                images += self._without_a_face(reviewed, images, rng)
+                votes.append(np.zeros((self._non_faces, HEAD_WIDTHS["ferplus"]), np.float32))
+            yield normalize(np.stack(images)), np.concatenate(votes)
+
+    def _without_a_face(
+        self, reviewed: TrainingSet, faces: list[NDArray[np.uint8]], rng: np.random.Generator
+    ) -> list[NDArray[np.uint8]]:
+        """Known ones, half of them where there are any; noise, and backgrounds made of faces."""
+        parts = [one.non_faces for one in (reviewed, self._replay) if one]
+        known = np.concatenate(parts)
+        pictures = []
+        for kind in rng.random(self._non_faces):
+            if len(known) and kind < 0.5:
+                picture = known[rng.integers(len(known))]
+                pictures.append(augment(picture, self._how.augmentation, rng))
+            elif kind > 0.9:
+                pictures.append(noise(1, faces[0].shape[0], rng)[0])
+            else:
+                pictures.append(background(faces[rng.integers(len(faces))], rng))
+        return pictures
+
+
+def _stream(seed: int, fit: int) -> np.random.Generator:
+    """The random numbers of one fit, shared with no other and with nothing drawn from the seed."""
+    # Not default_rng([seed, fit]): NumPy takes [7, 0] for [7].
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(fit,)))
 
 
 def _step(
@@ -247,7 +346,7 @@ def _step(
     optimizer: keras.optimizers.Optimizer,
     keep: float,
 ) -> Callable[..., None]:
-    others = [head for head in model.output if head != "ferplus"]
+    others = [head for head in model.output if head not in ("ferplus", NOT_A_FACE_HEAD)]
 
     @tf.function  # type: ignore[untyped-decorator]
     def step(faces: tf.Tensor, votes: tf.Tensor) -> None:
@@ -258,6 +357,13 @@ def _step(
             loss = tf.nn.softmax_cross_entropy_with_logits(votes, output["ferplus"])
             for head in others:
                 loss += keep * _difference(answers[head], output[head])
+            if NOT_A_FACE_HEAD in model.output:
+                # What has votes is a face, whatever the old network thought of it.
+                none = tf.sigmoid(answers[NOT_A_FACE_HEAD]) * (1 - tf.reduce_sum(votes, 1)[:, None])
+                loss += (
+                    keep
+                    * tf.nn.sigmoid_cross_entropy_with_logits(none, output[NOT_A_FACE_HEAD])[:, 0]
+                )
             loss = tf.reduce_mean(loss)
         gradients = tape.gradient(loss, model.trainable_variables)
         optimizer.apply(gradients, model.trainable_variables)
@@ -274,7 +380,8 @@ def _difference(before: tf.Tensor, now: tf.Tensor) -> tf.Tensor:
 
 
 def _between(old: Weights, new: Weights, share: float) -> Weights:
-    return [(1 - share) * before + share * after for before, after in zip(old, new, strict=True)]
+    # So written, what is frozen stays the same to the last bit.
+    return [before + share * (after - before) for before, after in zip(old, new, strict=True)]
 
 
 def _losses(said: NDArray[np.float64], votes: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -285,7 +392,7 @@ def _losses(said: NDArray[np.float64], votes: NDArray[np.float32]) -> NDArray[np
     return losses
 
 
-def _shortest(losses: Mapping[float, NDArray[np.float64]]) -> float:
+def _shortest(losses: Losses) -> float:
     """The shortest way whose loss is within a standard error of the best one's.
 
     The rule of Breiman et al. (1984): what lies nearer to the old weights forgets less.
@@ -302,7 +409,8 @@ def _way(
     share: float,
     losses: NDArray[np.float64],
     said: NDArray[np.float64],
+    none: NDArray[np.bool_],
     votes: NDArray[np.float32],
 ) -> Way:
     right = said.argmax(axis=1) == votes.argmax(axis=1)
-    return Way(share, float(losses.mean()), float(right.mean()))
+    return Way(share, float(losses.mean()), float(right.mean()), float(none.mean()))

@@ -13,7 +13,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from recognizer.training.datasets.faces import Faces
-from recognizer.training.networks import HEAD_WIDTHS, Network, name_of, without_weights
+from recognizer.training.networks import Network, name_of, without_weights
 from recognizer.training.run_folders import BEST, CHECKPOINT
 from recognizer.training.settings import SettingsError
 from recognizer.vision.preprocessing import normalize
@@ -50,12 +50,15 @@ def load(weights: Path, network: Network, size: int = 48) -> keras.Model:
 
 
 def logits(model: keras.Model, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-    """Every head's logits for (N, size, size) uint8 faces: (N, width of the head)."""
-    parts = [
-        model(normalize(images[start : start + 256]), training=False)
-        for start in range(0, len(images), 256)
-    ]
-    return {head: np.concatenate([part[head].numpy() for part in parts]) for head in HEAD_WIDTHS}
+    """Every output's logits for (N, size, size) uint8 pictures: (N, its width)."""
+    parts: dict[str, list[NDArray[np.float32]]] = {
+        head: [np.empty((0, output.shape[-1]), np.float32)] for head, output in model.output.items()
+    }
+    for start in range(0, len(images), 256):
+        said = model(normalize(images[start : start + 256]), training=False)
+        for head, part in parts.items():
+            part.append(said[head].numpy())
+    return {head: np.concatenate(part) for head, part in parts.items()}
 
 
 def accuracies(model: keras.Model, faces: Faces) -> dict[str, float]:

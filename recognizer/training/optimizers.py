@@ -28,9 +28,17 @@ def make(how: Fitting, steps: int) -> keras.optimizers.Optimizer:
         case "sgd":
             sgd = keras.optimizers.SGD
             optimizer = sgd(rate, momentum=how.momentum, nesterov=True, weight_decay=decay)
-    # Decay belongs on kernels: on biases and batch-normalisation scales it only hurts.
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    decay_kernels_only(optimizer)
     return optimizer
+
+
+def decay_kernels_only(optimizer: keras.optimizers.Optimizer) -> None:
+    """Spare biases and batch-normalisation scales the weight decay, which only hurts them.
+
+    Raises:
+        ValueError: the optimiser has been built already.
+    """
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
 
 
 class _Rate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # untyped

@@ -1,6 +1,7 @@
 """Which rows to learn from, and what to aim for on each."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from recognizer.training.datasets.faces import (
     distribution,
     majority,
 )
+from recognizer.training.datasets.splitting import belonging
 from recognizer.vision.emotions import EMOTIONS
 
 HEADS = ("ferplus", "fer2013")
@@ -32,6 +34,8 @@ class TrainingSet:
         left_out: why rows of the split were not used, and how many.
         non_faces: (M, size, size) uint8, the rows that show no face.
         backgrounds: crops of photos that show no face, if there are any.
+        groups: (N,) int64, the same for images that a cross-validation must not tear apart; None
+            where each is on its own.
     """
 
     images: NDArray[np.uint8]
@@ -41,6 +45,7 @@ class TrainingSet:
     left_out: dict[str, int]
     non_faces: NDArray[np.uint8]
     backgrounds: Backgrounds | None = None
+    groups: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -51,8 +56,16 @@ def prepare_training(faces: Faces) -> TrainingSet:
     return prepare(faces.split("Training"), faces.images[faces.splits != "Training"])
 
 
-def prepare(training: Faces, held_out: NDArray[np.uint8]) -> TrainingSet:
-    """Drop non-faces, rows whose image is held out, and repeats (their votes are added up)."""
+def prepare(
+    training: Faces, held_out: NDArray[np.uint8], groups: Sequence[str] = ()
+) -> TrainingSet:
+    """Drop non-faces, rows whose image is held out, and repeats (their votes are added up).
+
+    Args:
+        training: the rows.
+        held_out: (M, size, size) uint8, what must not be learned from.
+        groups: (N) of the rows, as in `Reading`; groups that show the same image become one.
+    """
     digests = image_digests(training.images)
     leaking = np.isin(digests, image_digests(held_out))
     not_faces = training.non_face
@@ -68,6 +81,8 @@ def prepare(training: Faces, held_out: NDArray[np.uint8]) -> TrainingSet:
     order = np.argsort(first)
     first, votes, own = first[order], votes[order], own[order]
     winner = majority(votes)
+    names = [name for name, used in zip(groups, usable, strict=True) if used] if groups else []
+    together = belonging(group, names)[first] if names else None
     return TrainingSet(
         images=kept.images[first],
         ferplus=distribution(votes),
@@ -80,6 +95,7 @@ def prepare(training: Faces, held_out: NDArray[np.uint8]) -> TrainingSet:
             "identical to an earlier row (votes added to it)": len(kept) - len(first),
         },
         non_faces=_distinct(training.images[not_faces & ~leaking]),
+        groups=together,
     )
 
 

@@ -90,14 +90,36 @@ def release(
     rule = replace(rule, not_a_face=_not_a_face(classifier, images))
     card = replace(card, preprocessing=preprocessing, uncertainty=rule)
     card.save(folder / "card.json")
-    measured = {
+    metrics = {
         **card.metrics,
-        **_measured(OnnxClassifier(folder), held_out, odd),
+        **measured(OnnxClassifier(folder), held_out, odd),
         "framing": _framing_table(found, swept),
         "uncertain_rule_on_even_rows": [asdict(choice) for choice in choices],
     }
-    replace(card, metrics=measured).save(folder / "card.json")
+    replace(card, metrics=metrics).save(folder / "card.json")
     return OnnxClassifier(folder)
+
+
+def measured(classifier: OnnxClassifier, held_out: Faces, odd: Faces) -> dict[str, Any]:
+    """What a card claims of PublicTest.
+
+    Args:
+        classifier: the model, its card complete but for this.
+        held_out: all rows, whether they had a say in the model or not.
+        odd: those that had none.
+
+    Raises:
+        ValueError: the model takes another size, or no row of either has a FER+ majority.
+    """
+    answers = {
+        name: evaluation.answer(classifier, faces)
+        for name, faces in (("PublicTest", held_out), ("PublicTest odd rows", odd))
+    }
+    return {
+        **{name: evaluation.scores(said) for name, said in answers.items()},
+        "intervals_95": {name: evaluation.intervals(said) for name, said in answers.items()},
+        "no_face_on_odd_rows": _no_face(classifier, odd),
+    }
 
 
 def file_hash(path: Path) -> str:
@@ -164,18 +186,6 @@ def _not_a_face(classifier: OnnxClassifier, faces: NDArray[np.uint8]) -> float:
 def _choices(classifier: OnnxClassifier, even: Faces) -> list[calibration.Choice]:
     asked, labels, disputed = _asked(even)
     return calibration.choose_score(classifier.answers(normalize(asked.images)), labels, disputed)
-
-
-def _measured(classifier: OnnxClassifier, held_out: Faces, odd: Faces) -> dict[str, Any]:
-    answers = {
-        name: evaluation.answer(classifier, faces)
-        for name, faces in (("PublicTest", held_out), ("PublicTest odd rows", odd))
-    }
-    return {
-        **{name: evaluation.scores(said) for name, said in answers.items()},
-        "intervals_95": {name: evaluation.intervals(said) for name, said in answers.items()},
-        "no_face_on_odd_rows": _no_face(classifier, odd),
-    }
 
 
 def _no_face(classifier: OnnxClassifier, faces: Faces) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ import io
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.management import CommandError, call_command
 from django.db.models import F
+from django.test import Client
 from pytest_django import Settings
 
 from recognizer.models import Face, LearningRun, ModelVersion, Photo, User
@@ -28,6 +30,7 @@ pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
 from PIL import Image
 
 from recognizer.training import candidates
+from recognizer.training.preparation import TrainingSet
 from tests.training.fitted_model import QUICK
 
 # The run's pulse is a thread, with a connection of its own.
@@ -161,11 +164,29 @@ def test_it_leaves_a_model_beside_the_old_one_and_says_how_they_compare(
     assert run.candidate == model_versions.row_of(new.card)
 
 
+def test_cross_validation_is_told_which_faces_belong_together(
+    site: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = []
+
+    def stop(old: object, reviewed: TrainingSet, *_: object) -> None:
+        given.append(reviewed)
+        raise ValueError("That is enough.")
+
+    monkeypatch.setattr(candidates, "learn", stop)
+    assert failed() == "That is enough."
+    groups = given[0].groups
+    assert groups is not None
+    photos = Photo.objects.filter(held_out=False).count()
+    assert sorted(Counter(groups.tolist()).values()) == [2] * photos
+
+
 def test_with_a_reference_set_it_shows_what_was_forgotten(
     site: None, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # So small a network can't learn as much without forgetting some.
-    monkeypatch.setattr(candidates, "FineTuning", lambda: replace(QUICK, forgotten=0.5))
+    how = replace(QUICK, forgotten=0.5, ways=(0.05, 0.1, 0.2))
+    monkeypatch.setattr(candidates, "FineTuning", lambda: how)
     (tmp_path / "reference").mkdir()
     csv, votes = write_drawn_set(tmp_path / "reference", training=48, held_out=64)
     settings.REFERENCE_SET, settings.REFERENCE_FERPLUS = str(csv), str(votes)
@@ -179,6 +200,8 @@ def test_with_a_reference_set_it_shows_what_was_forgotten(
     card = model_store.load(run.folder).card
     assert promotions.accuracy(card.metrics)
     assert card.metrics["PublicTest"]["ferplus"]["n"] == 64
+    odd = card.metrics["PublicTest odd rows"]["ferplus"]
+    assert (odd["n"], odd["accuracy"]) == (32, reference["new"]["accuracy"])
     assert card.training["fine_tuning"]["replayed_faces"] == 48
     # The row is of the card as it lies on the disk, so the site finds the model again.
     assert run.candidate
@@ -187,6 +210,7 @@ def test_with_a_reference_set_it_shows_what_was_forgotten(
     # Promoted, it is what the next run goes on from; and what was held out stays so.
     sides = dict(Photo.objects.values_list("pk", "held_out"))
     assert isinstance(learning.promote(run, force=True), Promoted)
+    assert Client().get("/about/").context["measured"] == odd
     settings.REFERENCE_SET = "nowhere.csv"
     with pytest.raises(CommandError, match="REFERENCE_SET"):
         learn()

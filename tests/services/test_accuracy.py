@@ -61,7 +61,8 @@ def test_faces_of_one_confidence_are_one_point(said: None, reviewer: User) -> No
     found = estimate(Selection(reviewer))
     for judged in found.judged:
         judged.prediction.confidence = 0.5
-    assert found.risk_coverage == [(1.0, pytest.approx(1 / 3))]
+    ((coverage, error),) = found.risk_coverage
+    assert (coverage, error) == pytest.approx((1, 1 / 3))
 
 
 def test_bins_hold_every_answer(said: None, reviewer: User) -> None:

@@ -1,5 +1,7 @@
 """Which lent photos teach models and which only measure them."""
 
+from uuid import UUID
+
 import pytest
 from django.db.models import Count, QuerySet
 
@@ -159,6 +161,46 @@ def test_copies_lie_on_one_side_among_many_people_too() -> None:
     now = sides()
     for original, copies in copied.items():
         assert {now[key] for key in copies} == {now[original]}
+
+
+# --- What stays together on one side -----------------------------------------------------------
+
+
+def groups() -> dict[UUID, str]:
+    decide()
+    return held_out.together(Photo.objects.order_by("created", "pk"))
+
+
+def test_photos_of_a_few_people_stay_with_their_copies_only(alice: User, bob: User) -> None:
+    originals = lent(alice, 5)
+    copied = copy(originals[0], bob)
+    found = groups()
+    assert found[copied.pk] == found[originals[0].pk]
+    assert len(set(found.values())) == 5
+
+
+def test_of_many_people_each_ones_photos_stay_together_on_each_side() -> None:
+    everybody = people(held_out.ENOUGH_PEOPLE - 1)
+    for user in everybody:
+        lent(user, 12)
+    decide()  # One by one, so on both sides.
+    late = people(1)[0]
+    lent(late, 3)
+    found = groups()
+    owners = dict(Photo.objects.values_list("pk", "user"))
+    whose = {(owners[key], sides()[key]): name for key, name in found.items()}
+    assert len(set(found.values())) == len(whose) == 2 * len(everybody) + 1
+    assert len({found[photo.pk] for photo in Photo.objects.filter(user=late)}) == 1
+
+
+def test_a_copy_stays_with_the_photo_among_many_people_too() -> None:
+    everybody = people(10)
+    for user in everybody:
+        lent(user, 2)
+    original = Photo.objects.filter(user=everybody[0]).order_by("created", "pk")[0]
+    copied = copy(original, everybody[1])
+    found = groups()
+    assert found[copied.pk] == found[original.pk]
 
 
 # --- People ------------------------------------------------------------------------------------

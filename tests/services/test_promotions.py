@@ -154,6 +154,37 @@ def test_a_difference_within_the_interval_is_no_reason_to_refuse() -> None:
     assert isinstance(promotions.promote("as good"), Promoted)
 
 
+def both(every: float, odd: float) -> dict[str, object]:
+    """A card's accuracies on all rows and on the odd ones, certain to a point."""
+    rows = {"PublicTest": every, "PublicTest odd rows": odd}
+    return {
+        **{name: {"ferplus": {"accuracy": value}} for name, value in rows.items()},
+        "intervals_95": {
+            name: {"ferplus": {"accuracy": [value - 0.01, value + 0.01]}}
+            for name, value in rows.items()
+        },
+    }
+
+
+def test_rows_that_had_a_say_in_the_model_do_not_count() -> None:
+    own_model("used", metrics=both(0.85, odd=0.85))
+    promote("used")
+    own_model("flattered", metrics=both(0.88, odd=0.82))
+    outcome = promotions.promote("flattered")
+    assert isinstance(outcome, Refused)
+    assert "an accuracy of 82.00% on PublicTest odd rows (FER+)" in outcome.reason
+    assert "has 85.00%, at least 84.00%" in outcome.reason
+    own_model("modest", metrics=both(0.82, odd=0.88))
+    assert isinstance(promotions.promote("modest"), Promoted)
+
+
+def test_without_the_odd_rows_on_both_cards_all_rows_count() -> None:
+    own_model("used", metrics=both(0.85, odd=0.95))
+    promote("used")
+    own_model("older", accuracy=0.85)
+    assert isinstance(promotions.promote("older"), Promoted)
+
+
 def test_a_card_without_the_number_needs_force() -> None:
     own_model("unmeasured", accuracy=None)
     outcome = promotions.promote("unmeasured")

@@ -15,7 +15,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from recognizer.models import Face, Photo, User
-from recognizer.services import model_versions, reviewed_faces, reviews, uploads
+from recognizer.services import held_out, model_versions, reviewed_faces, reviews, uploads
 from recognizer.services.owners import Owner
 from recognizer.services.reviewed_faces import ExportError, Layout, lend
 from recognizer.training.datasets.classes import CLASSES
@@ -192,6 +192,24 @@ def test_faces_and_copies_of_a_photo_are_one_group(site: list[Photo], tmp_path: 
     # Nine pictures of two faces, and one that was sent twice.
     assert sorted(Counter(row["group"] for row in rows).values()) == [2] * 8 + [4]
     assert len({(row["group"], row["split"]) for row in rows}) == 9
+
+
+def test_where_many_people_lend_a_person_is_a_group(
+    site: list[Photo], reviewer: User, tmp_path: Path
+) -> None:
+    for number in range(held_out.ENOUGH_PEOPLE):
+        user = User.objects.create_user(f"user-{number}")
+        lend(user, True)
+        for seed in (100 + 2 * number, 101 + 2 * number):
+            readable(owned_by(user), seed, reviewer)
+    reviewed_faces.export(tmp_path / "data", split=True)
+    rows = rows_of(tmp_path / "data")
+    sizes = Counter(row["group"] for row in rows)
+    assert list(sizes.values()).count(4) >= held_out.ENOUGH_PEOPLE
+    # Nobody's photos on one side are torn apart: at most two groups for Alice and two for Bob.
+    assert len(sizes) <= held_out.ENOUGH_PEOPLE + 4
+    assert len({(row["group"], row["split"]) for row in rows}) == len(sizes)
+    read_dataset(tmp_path / "data")
 
 
 def test_a_plain_export_decides_nothing(site: list[Photo], tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from recognizer.training.finetuning import (
     fine_tune,
 )
 from recognizer.training.fitted import logits
+from recognizer.training.forgetting import exam
 from recognizer.vision.classification import OnnxClassifier, softmax
 from recognizer.vision.emotions import EMOTIONS
 from tests.training.fitted_model import QUICK, negatives
@@ -122,6 +123,12 @@ def test_batch_statistics_stay_as_they_are(
     assert sum(moved.values()) > len(moved) / 2
 
 
+@pytest.mark.parametrize("seed", [0, 1, 7])
+def test_no_two_fits_draw_the_same(seed: int) -> None:
+    streams = [np.random.default_rng(seed), *(finetuning._stream(seed, fit) for fit in range(4))]
+    assert len({stream.bit_generator.random_raw() for stream in streams}) == 5
+
+
 def test_the_other_heads_go_on_as_before(
     network: Network, reviewed: TrainingSet, strange: Faces
 ) -> None:
@@ -129,11 +136,27 @@ def test_the_other_heads_go_on_as_before(
 
     def strayed(keep: float) -> float:
         model = network()
-        fine_tune(model, reviewed, None, replace(QUICK, steps=10, keep=keep, ways=(1.0,)), quiet)
+        how = replace(QUICK, steps=10, learning_rate=1e-2, keep=keep, ways=(1.0,))
+        fine_tune(model, reviewed, None, how, quiet)
         new = softmax(logits(model, strange.images)["fer2013"].astype(np.float64))
         return float(np.abs(new - old).sum(axis=1).mean() / 2)
 
     assert strayed(5.0) < strayed(0.0) / 2
+
+
+def test_weights_decay_in_kernels_only(network: Network, reviewed: TrainingSet) -> None:
+    def after_a_step(decay: float) -> list[NDArray[np.float32]]:
+        how = replace(QUICK, steps=1, weight_decay=decay)
+        tuner = finetuning._Tuner(network(), None, how)
+        return tuner.tuned(reviewed, np.arange(len(reviewed)), fit=0)
+
+    without, decayed = after_a_step(0.0), after_a_step(10.0)
+    unlike = {
+        weight.path.rpartition("/")[2]
+        for weight, one, other in zip(network().weights, without, decayed, strict=True)
+        if not np.allclose(one, other, rtol=1e-3, atol=1e-6)
+    }
+    assert unlike == {"kernel"}
 
 
 def test_what_it_came_from_is_forgotten_less_when_it_is_seen_again(
@@ -159,6 +182,7 @@ def test_the_way_ends_where_too_much_would_be_forgotten(network: Network, faces:
     head.set_weights([0 * kernel, 0 * bias + 10 * (np.arange(8) == EMOTIONS.index("contempt"))])
     new = model.get_weights()
     ways = [Way(share, 0.0, 0.0) for share in np.linspace(0, 1, 11).tolist()]
+    questions = exam(guard.images, guard, None, seed=0)
     lost = []
     for way in ways:
         model.set_weights(finetuning._between(old, new, way.share))
@@ -166,10 +190,11 @@ def test_the_way_ends_where_too_much_would_be_forgotten(network: Network, faces:
     assert len(set(lost)) > 2
     for allowed in (0.0, *lost):
         longest = max(number for number, one in enumerate(lost) if one <= allowed)
-        found = finetuning._short_enough(model, old, new, ways, guard, allowed + 1e-9)
-        assert found == ways[longest]
+        if longest:
+            found = finetuning._short_enough(model, old, new, ways, questions, allowed + 1e-9)
+            assert found == ways[longest]
     with pytest.raises(NothingLearned, match=r"forgets more than 0\.25 points"):
-        finetuning._short_enough(model, old, new, [ways[0], ways[-1]], guard, 0.0025)
+        finetuning._short_enough(model, old, new, [ways[0], ways[-1]], questions, 0.0025)
 
 
 def test_what_it_came_from_has_a_word_in_how_far_it_goes(
@@ -178,6 +203,39 @@ def test_what_it_came_from_has_a_word_in_how_far_it_goes(
     origin = Origin(familiar, faces.split("PublicTest"))
     with pytest.raises(NothingLearned, match="of what the old one knew of the reference set"):
         fine_tune(network(), reviewed, origin, replace(QUICK, steps=5, forgotten=-1.0), quiet)
+
+
+def test_a_way_that_calls_more_faces_none_is_not_gone() -> None:
+    losses = {share: np.full(100, 1 - share) + 0.01 * np.arange(100) for share in (0.0, 0.2, 0.4)}
+
+    def tried(*called_none: float) -> list[float]:
+        ways = [Way(share, 0.0, 0.0, none) for share, none in zip(losses, called_none, strict=True)]
+        return [way.share for way in finetuning._worth_trying(ways, losses)]
+
+    assert tried(0.0, 0.0, 0.01) == [0.0, 0.2, 0.4]
+    assert tried(0.0, 0.0, 0.02) == [0.0, 0.2]
+    assert tried(0.5, 0.0, 0.0) == [0.0, 0.2, 0.4]
+    with pytest.raises(NothingLearned, match="takes more of them for no face"):
+        tried(0.0, 0.02, 0.02)
+
+
+def test_folds_tear_no_group_apart(reviewed: TrainingSet) -> None:
+    groups = np.arange(len(reviewed)) // 4
+    folds = finetuning._folds(replace(reviewed, groups=groups), replace(QUICK, folds=3))
+    assert sorted(set(folds.tolist())) == [0, 1, 2]
+    assert all(len(set(folds[groups == group].tolist())) == 1 for group in groups)
+    # In no order that the photos came in.
+    assert np.any(np.diff(folds) < 0)
+
+
+def test_fewer_groups_make_fewer_folds(reviewed: TrainingSet) -> None:
+    two = replace(reviewed, groups=np.arange(len(reviewed)) % 2)
+    assert set(finetuning._folds(two, replace(QUICK, folds=5)).tolist()) == {0, 1}
+    alone = finetuning._folds(reviewed, replace(QUICK, folds=5))
+    assert set(np.bincount(alone).tolist()) <= {9, 10}
+    one = replace(reviewed, groups=np.zeros(len(reviewed), np.int64))
+    with pytest.raises(NothingLearned, match="are all of one photo or person"):
+        finetuning._folds(one, QUICK)
 
 
 # --- Nothing is learned ------------------------------------------------------------------------

@@ -7,7 +7,7 @@ pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
 
 import keras
 
-from recognizer.training.optimizers import Muon, orthogonal
+from recognizer.training.optimizers import Muon, decay_kernels_only, orthogonal
 
 SHAPES = [(200, 50), (50, 200), (64, 64)]
 
@@ -44,6 +44,22 @@ def test_decay_shrinks_by_its_share_of_the_learning_rate() -> None:
     kernel = keras.Variable(np.ones((3, 3, 8, 60), np.float32))
     _apply(Muon(0.02, weight_decay=0.5), kernel, np.zeros((1, 3, 3, 8, 60), np.float32))
     np.testing.assert_allclose(kernel.numpy(), 0.99, atol=1e-5)
+
+
+def test_decay_can_be_for_kernels_only() -> None:
+    optimizer = keras.optimizers.AdamW(0.1, weight_decay=0.5)
+    decay_kernels_only(optimizer)
+    dense = keras.layers.Dense(2)
+    norm = keras.layers.BatchNormalization()
+    norm.build(dense.compute_output_shape((1, 3)))
+    dense.build((1, 3))
+    variables = [*dense.trainable_variables, *norm.trainable_variables]
+    for variable in variables:
+        variable.assign(np.ones(variable.shape))
+    optimizer.build(variables)
+    optimizer.apply([keras.ops.zeros(variable.shape) for variable in variables], variables)
+    left = {variable.name: float(variable.numpy().mean()) for variable in variables}
+    assert left == pytest.approx({"kernel": 0.95, "bias": 1.0, "gamma": 1.0, "beta": 1.0})
 
 
 def _moved(gradient: np.ndarray) -> np.ndarray:

@@ -76,3 +76,20 @@ def test_an_epoch_shows_each_row_as_often_as_its_weight() -> None:
     assert (counts >= np.floor(weights)).all()
     assert (counts <= np.ceil(weights)).all()
     assert np.allclose(counts.mean(axis=0), weights, atol=0.08)
+
+
+def test_groups_that_show_the_same_image_become_one() -> None:
+    rows = make([1, 2, 3, 1, 4, 5], [{HAPPY: 10}] * 6)
+    nothing = rows.images[:0]
+    # Anna's first picture is Bea's last one, too; the fifth belongs to nobody.
+    names = ("anna", "anna", "bea", "bea", "", "cleo")
+    prepared = prepare(rows, nothing, names)
+    assert prepared.groups is not None
+    assert len(prepared) == len(prepared.groups) == 5
+    anna, annas_other, bea, nobody, cleo = prepared.groups.tolist()
+    assert anna == annas_other == bea
+    assert len({anna, nobody, cleo}) == 3
+    left = prepare(rows, rows.images[5:], names)
+    assert left.groups is not None
+    assert len(left.groups) == 4
+    assert prepare(rows, nothing).groups is None

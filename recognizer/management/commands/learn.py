@@ -17,7 +17,11 @@ from recognizer.services.promotions import Refused
 from recognizer.services.reviewed_faces import Exported
 from recognizer.training import comparison
 from recognizer.training.datasets.faces import DatasetError, Faces
-from recognizer.training.datasets.reading import read_dataset, training_and_held_out
+from recognizer.training.datasets.reading import (
+    read_dataset,
+    training_and_held_out,
+    training_groups,
+)
 from recognizer.training.evaluation import even_and_odd
 from recognizer.training.preparation import TrainingSet, prepare, prepare_training
 from recognizer.vision.classification import OnnxClassifier
@@ -84,7 +88,7 @@ class Command(TrainingCommand):
             )
             reading = read_dataset(Path(place) / "faces", size=size)
         learned, held_out = training_and_held_out(reading)
-        reviewed = prepare(learned, held_out.images)
+        reviewed = prepare(learned, held_out.images, training_groups(reading))
         report(
             f"{len(reviewed)} reviewed faces to learn from, {len(held_out)} held out, "
             f"of {exported.photos} photos."

@@ -17,7 +17,15 @@ from recognizer.training.datasets.pictures import Plan, carry_out, grey_square, 
 from recognizer.training.datasets.result import Bad, Problem, Reading, joined
 from recognizer.training.datasets.votes import REVIEWED, plan_votes
 
-__all__ = ["LAYOUTS", "Problem", "Reading", "plan_images", "read_dataset", "training_and_held_out"]
+__all__ = [
+    "LAYOUTS",
+    "Problem",
+    "Reading",
+    "plan_images",
+    "read_dataset",
+    "training_and_held_out",
+    "training_groups",
+]
 
 FER2013: Final = (
     "FER-2013: a file with the columns emotion, pixels, Usage (.csv, .gz, .bz2, .xz, .zip)"
@@ -97,6 +105,12 @@ def training_and_held_out(reading: Reading) -> tuple[Faces, Faces]:
                 f"rows held out to measure on (PublicTest): in folders, put some into {where}."
             )
     return reading.faces.split("Training"), reading.faces.split("PublicTest")
+
+
+def training_groups(reading: Reading) -> tuple[str, ...]:
+    """The groups of the Training rows, in order: see `Reading`."""
+    training = reading.faces.splits == "Training"
+    return tuple(group for group, own in zip(reading.groups, training, strict=True) if own)
 
 
 def _read(

@@ -28,7 +28,7 @@ def random_split(
     Raises:
         DatasetError: all rows belong together, or to the further ones.
     """
-    joined = _joined(pictures, groups)
+    joined = belonging(pictures, groups)
     _, part, sizes = np.unique(joined, return_inverse=True, return_counts=True)
     own = len(part) - further
     free = ~np.isin(np.arange(len(sizes)), part[own:])
@@ -48,7 +48,7 @@ def random_split(
     return np.where(np.isin(part, held_out), "PublicTest", "Training")
 
 
-def _joined(pictures: NDArray[np.int64], groups: Sequence[str]) -> NDArray[np.int64]:
+def belonging(pictures: NDArray[np.int64], groups: Sequence[str]) -> NDArray[np.int64]:
     """(N,) numbers, the same for rows that a picture or a group joins, be it through others."""
     names, group = np.unique(np.array(groups), return_inverse=True)
     alone = np.array(groups) == ""
