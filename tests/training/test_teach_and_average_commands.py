@@ -64,3 +64,15 @@ def test_an_average_is_a_model_of_its_own(
 def test_an_average_may_not_take_a_shipped_models_name(dataset: tuple[Path, Path]) -> None:
     with pytest.raises(CommandError, match="already"):
         call_command("average", *arguments(dataset), "--member", "one", "--name", "resnet9-ferplus")
+
+
+def test_an_average_replaces_another_model_only_if_that_is_said(
+    dataset: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recognizer.training.release.MTCNN", Whole)
+    given = ["--member", "one", "two", "--name", "two"]
+    with pytest.raises(CommandError, match=r'a model "two" already .*--replace') as error:
+        call_command("average", "nowhere.csv", *given)
+    assert error.value.returncode == 2
+    call_command("average", *arguments(dataset), *given, "--replace")
+    assert "average of one" in model_store.load("two").card.architecture
