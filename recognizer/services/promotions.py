@@ -1,8 +1,8 @@
 """Which model the site uses: promoted and rolled back by rows that are only ever added."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from django.conf import settings
@@ -21,9 +21,14 @@ far a model went that learned from reviews."""
 
 @dataclass(frozen=True, slots=True)
 class Promoted:
-    """The site uses another model from now on."""
+    """The site uses another model from now on.
+
+    Attributes:
+        passed_over: what a rollback would have come to first, and why it can't be used.
+    """
 
     promotion: Promotion
+    passed_over: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,25 +89,25 @@ def promote(
 
 
 def rollback(who: User | None = None, reason: str = "") -> Promoted | Refused:
-    """Go back to what the site used before the newest promotion; again, and further back."""
+    """Go back to what the site used before the newest promotion; again, and further back.
+
+    What can't be used any more is passed over, down to the default.
+    """
     if len(reason) > LONGEST_REASON:
         return Refused(f"The reason is longer than {LONGEST_REASON} characters. Shorten it.")
     newest = model_versions.newest_promotion()
     if newest is None or newest.version is None:
         return Refused("The site uses its default; there is no promotion to take back.")
-    target = newest.previous
-    version = target.version if target else None
-    try:
-        if version:
-            model_store.verify(model_store.find_version(version))
-        else:
+    target, passed_over = _usable_before(newest)
+    if target is None:
+        try:
             model_store.load(settings.EMOTION_MODEL)
-    except (ValueError, OSError) as error:
-        return Refused(f"The model before can't be used. {error}")
-    return _add(
+        except (ValueError, OSError) as error:
+            return Refused(f"No model before can be used, not even the default. {error}")
+    outcome = _add(
         newest,
         _in_use(),
-        version=version,
+        version=target.version if target else None,
         name=target.name if target else "",
         # What lies under the row gone back to, so that the next rollback goes further.
         previous=target.previous if target else None,
@@ -110,6 +115,24 @@ def rollback(who: User | None = None, reason: str = "") -> Promoted | Refused:
         who=who,
         reason=reason,
     )
+    return outcome if isinstance(outcome, Refused) else replace(outcome, passed_over=passed_over)
+
+
+def _usable_before(newest: Promotion) -> tuple[Promotion | None, list[tuple[str, str]]]:
+    """The nearest row before whose model can be used, None for the default; what is passed over."""
+    passed_over = []
+    row = newest.previous
+    while row and row.version:
+        try:
+            model_store.verify(model_store.find_version(row.version, row.name))
+        except (ValueError, OSError) as error:
+            passed_over.append((str(row.version), str(error)))
+        else:
+            # Without those in between, going back may lead to where the site is.
+            if row.version != newest.version:
+                return row, passed_over
+        row = row.previous
+    return None, passed_over
 
 
 def accuracy(metrics: Mapping[str, Any], rows: str = ALL_ROWS) -> Accuracy | None:

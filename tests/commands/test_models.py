@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -121,6 +122,19 @@ def test_promote_and_rollback_say_what_the_site_uses(
     assert listed(capsys)[DEFAULT_MODEL]["in_use"]
     with pytest.raises(CommandError, match="no promotion to take back"):
         call_command("models", "rollback")
+
+
+def test_a_rollback_says_what_it_passed_over(db: None, capsys: pytest.CaptureFixture[str]) -> None:
+    gone = own_model("gone")
+    own_model("mine")
+    for name in ("gone", "mine"):
+        call_command("models", "promote", name)
+    shutil.rmtree(gone)
+    capsys.readouterr()
+    call_command("models", "rollback")
+    said = capsys.readouterr()
+    assert said.out == "The site uses its default model.\n"
+    assert re.search(r"Passed over gone \w+: .* Put its folder back", said.err)
 
 
 def test_a_worse_model_needs_force(db: None, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 from django.core.exceptions import ValidationError
+from pytest_django import Settings
 
 from recognizer.models import ModelVersion, Promotion, User
 from recognizer.services import model_store, model_versions, promotions
@@ -107,13 +108,52 @@ def test_what_is_promoted_after_a_rollback_leads_back_to_where_that_led() -> Non
     assert [roll_back(), roll_back()] == ["a", DEFAULT_MODEL]
 
 
-def test_a_rollback_to_a_damaged_model_is_refused() -> None:
-    damaged = own_model("a")
-    own_model("b")
+def test_a_rollback_passes_over_what_can_not_be_used() -> None:
+    folders = {name: own_model(name) for name in ("a", "b", "c", "d")}
+    promote(*folders)
+    damage(folders["b"])
+    shutil.rmtree(folders["c"])
+    outcome = promotions.rollback()
+    assert isinstance(outcome, Promoted)
+    assert in_use() == "a"
+    (first, missing), (second, damaged) = outcome.passed_over
+    assert first.startswith("c ")
+    assert "Put its folder back" in missing
+    assert second.startswith("b ")
+    assert "is not the file that its card" in damaged
+    outcome = promotions.rollback()
+    assert isinstance(outcome, Promoted)
+    assert not outcome.passed_over
+    assert in_use() == DEFAULT_MODEL
+
+
+def test_a_rollback_comes_to_the_default_where_nothing_before_can_be_used() -> None:
+    folders = [own_model(name) for name in ("a", "b")]
     promote("a", "b")
-    damage(damaged)
-    assert "is not the file that its card" in roll_back()
-    assert in_use() == "b"
+    for folder in folders:
+        shutil.rmtree(folder)
+    outcome = promotions.rollback()
+    assert isinstance(outcome, Promoted)
+    assert outcome.promotion.version is None
+    assert len(outcome.passed_over) == 1
+    assert in_use() == DEFAULT_MODEL
+
+
+def test_a_rollback_never_leads_to_where_the_site_is() -> None:
+    own_model("a")
+    between = own_model("b")
+    promote("a", "b", "a")
+    shutil.rmtree(between)
+    assert roll_back() == DEFAULT_MODEL
+
+
+def test_a_rollback_without_a_default_that_can_be_used_is_refused(settings: Settings) -> None:
+    settings.EMOTION_MODEL = "gone"
+    own_model("a")
+    promote("a")
+    assert 'not even the default. There is no model "gone"' in roll_back()
+    assert in_use() == "a"
+    assert Promotion.objects.count() == 1
 
 
 def test_nothing_to_roll_back_is_said() -> None:

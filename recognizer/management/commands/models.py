@@ -96,6 +96,9 @@ class Command(BaseCommand):
     def _tell(self, outcome: promotions.Outcome) -> None:
         if isinstance(outcome, promotions.Refused):
             raise CommandError(outcome.reason)
+        if isinstance(outcome, promotions.Promoted):
+            for name, why in outcome.passed_over:
+                self.stderr.write(f"Passed over {name}: {why}")
         version = outcome.promotion.version
         name = f"the model {version}" if version else "its default model"
         already = " already" if isinstance(outcome, promotions.Unchanged) else ""
