@@ -10,6 +10,8 @@ from django.db import IntegrityError, transaction
 
 from recognizer.models import ModelVersion, Promotion, User
 from recognizer.services import model_store, model_versions
+from recognizer.vision.cards import ModelCard
+from recognizer.vision.classification import OnnxClassifier
 
 LONGEST_REASON = 500
 
@@ -17,6 +19,8 @@ ALL_ROWS: Final = "PublicTest"
 ODD_ROWS: Final = "PublicTest odd rows"
 """What a card calls the rows that had no say in the model; the even ones chose thresholds, and how
 far a model went that learned from reviews."""
+HELD_OUT_HASH: Final = "held_out_sha256"
+"""What a card calls the hash of the pictures that its numbers are of, and of their labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,8 @@ def promote(
         name: of its folder.
         who: did it, if known.
         reason: for those who look at the list later.
-        force: take it even if its card promises less than that of the model in use.
+        force: take it even if its card promises less than that of the model in use, or was
+            measured on other pictures.
 
     Raises:
         ModelError: there is no model of that name.
@@ -79,7 +84,7 @@ def promote(
         return Refused(str(error))
     newest = model_versions.newest_promotion()
     used = _in_use()
-    if used and not force and (worse := _worse(name, card.metrics, used.classifier.card.metrics)):
+    if used and not force and (worse := _worse(name, card, used.classifier)):
         return Refused(worse)
     with transaction.atomic():
         version = model_versions.row_of(card)
@@ -145,22 +150,52 @@ def accuracy(metrics: Mapping[str, Any], rows: str = ALL_ROWS) -> Accuracy | Non
     return Accuracy(value, value if low is None else min(low, value))
 
 
-def _worse(name: str, candidate: Mapping[str, Any], used: Mapping[str, Any]) -> str:
-    """Why the candidate promises less than the model in use; "" if it doesn't."""
-    both_name_odd = accuracy(used, ODD_ROWS) and accuracy(candidate, ODD_ROWS)
+def _worse(name: str, candidate: ModelCard, used: OnnxClassifier) -> str:
+    """Why nobody should expect more of the candidate than of the model in use; "" if they may."""
+    both_name_odd = all(accuracy(card.metrics, ODD_ROWS) for card in (candidate, used.card))
     rows = ODD_ROWS if both_name_odd else ALL_ROWS
-    bar, found = accuracy(used, rows), accuracy(candidate, rows)
+    bar, found = accuracy(used.card.metrics, rows), accuracy(candidate.metrics, rows)
     if bar is None:
         return ""
+    choice = "say that it shall be used all the same (--force), or leave the present one."
     expected = (
         f"the model in use has {bar.value:.2%}, at least {bar.low:.2%} with 95% confidence. "
-        "Say that it shall be used all the same (--force), or leave the present one."
+        f"{choice.capitalize()}"
     )
     if found is None:
         return f"The card of {name} names no accuracy on {rows} (FER+); {expected}"
+    if not _same_pictures(candidate, used.card):
+        return (
+            f"As far as their cards tell, {name} was measured on other pictures than the model in "
+            f"use, so its accuracy of {found.value:.2%} can't be held against that one's "
+            f"{bar.value:.2%}. Look at both on the same pictures (`manage.py evaluate faces SOURCE "
+            f"--compare {used.weights.parent.name} {name}`), then {choice}"
+        )
     if found.value < bar.low:
         return f"{name} has an accuracy of {found.value:.2%} on {rows} (FER+); {expected}"
     return ""
+
+
+def _same_pictures(one: ModelCard, other: ModelCard) -> bool:
+    """Whether two cards' numbers are of the same held-out pictures, as far as the cards tell.
+
+    Those of FER+ are known by how many faces show each emotion, which all cards name. Small or
+    balanced sets may agree in that by chance, so where both cards name a hash, it counts, too;
+    pictures of another size have another one.
+    """
+    counts = [_faces_per_emotion(card.metrics) for card in (one, other)]
+    hashes = [_inside(card.metrics, HELD_OUT_HASH) for card in (one, other)]
+    if not counts[0] or counts[0] != counts[1]:
+        return False
+    comparable = all(hashes) and one.preprocessing.size == other.preprocessing.size
+    return not comparable or hashes[0] == hashes[1]
+
+
+def _faces_per_emotion(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    classes = _inside(metrics, ALL_ROWS, "ferplus", "per_class")
+    if not isinstance(classes, Mapping):
+        return {}
+    return {emotion: _inside(scores, "n") for emotion, scores in classes.items()}
 
 
 def _inside(place: Any, *path: str) -> Any:

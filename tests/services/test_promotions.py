@@ -1,5 +1,6 @@
 import json
 import shutil
+from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -9,7 +10,8 @@ from recognizer.models import ModelVersion, Promotion, User
 from recognizer.services import model_store, model_versions, promotions
 from recognizer.services.promotions import Accuracy, Promoted, Refused, Unchanged
 from recognizer.vision.classification import DEFAULT_MODEL, ModelError
-from tests.services.models import damage, own_model
+from recognizer.vision.emotions import EMOTIONS
+from tests.services.models import damage, faces_per_class, own_model
 
 pytestmark = pytest.mark.django_db
 
@@ -198,7 +200,10 @@ def both(every: float, odd: float) -> dict[str, object]:
     """A card's accuracies on all rows and on the odd ones, certain to a point."""
     rows = {"PublicTest": every, "PublicTest odd rows": odd}
     return {
-        **{name: {"ferplus": {"accuracy": value}} for name, value in rows.items()},
+        **{
+            name: {"ferplus": {"accuracy": value, "per_class": faces_per_class()}}
+            for name, value in rows.items()
+        },
         "intervals_95": {
             name: {"ferplus": {"accuracy": [value - 0.01, value + 0.01]}}
             for name, value in rows.items()
@@ -223,6 +228,65 @@ def test_without_the_odd_rows_on_both_cards_all_rows_count() -> None:
     promote("used")
     own_model("older", accuracy=0.85)
     assert isinstance(promotions.promote("older"), Promoted)
+
+
+def of_own_pictures(accuracy: float, per_class: int, sha256: str = "") -> dict[str, Any]:
+    """Metrics of a data set of one's own, with as many faces of each emotion."""
+    counts = {emotion: {"n": per_class} for emotion in EMOTIONS}
+    found: dict[str, Any] = {"PublicTest": {"ferplus": {"accuracy": accuracy, "per_class": counts}}}
+    return found | {"held_out_sha256": sha256} if sha256 else found
+
+
+@pytest.mark.parametrize("accuracy", [1.0, 0.2])
+def test_accuracies_on_other_pictures_are_not_compared(accuracy: float) -> None:
+    own_model("guest", metrics=of_own_pictures(accuracy, 10))
+    outcome = promotions.promote("guest")
+    assert isinstance(outcome, Refused)
+    for expected in (
+        "guest was measured on other pictures",
+        f"{accuracy:.2%}",
+        f"evaluate faces SOURCE --compare {DEFAULT_MODEL} guest`",
+        "--force",
+    ):
+        assert expected in outcome.reason
+    assert isinstance(promotions.promote("guest", force=True), Promoted)
+
+
+def test_accuracies_on_the_same_pictures_of_ones_own_are_compared() -> None:
+    own_model("first", metrics=of_own_pictures(0.5, 10, "ab" * 32))
+    promote("first")
+    own_model("worse", metrics=of_own_pictures(0.4, 10, "ab" * 32))
+    outcome = promotions.promote("worse")
+    assert isinstance(outcome, Refused)
+    assert "an accuracy of 40.00%" in outcome.reason
+    own_model("better", metrics=of_own_pictures(0.6, 10, "ab" * 32))
+    assert isinstance(promotions.promote("better"), Promoted)
+
+
+def test_as_many_faces_of_each_emotion_are_not_the_same_pictures() -> None:
+    own_model("first", metrics=of_own_pictures(0.5, 10, "ab" * 32))
+    promote("first")
+    own_model("lucky", metrics=of_own_pictures(0.9, 10, "cd" * 32))
+    outcome = promotions.promote("lucky")
+    assert isinstance(outcome, Refused)
+    assert "other pictures" in outcome.reason
+
+
+def test_a_card_that_does_not_tell_its_pictures_needs_force() -> None:
+    own_model("silent", metrics={"PublicTest": {"ferplus": {"accuracy": 0.9}}})
+    outcome = promotions.promote("silent")
+    assert isinstance(outcome, Refused)
+    assert "other pictures" in outcome.reason
+
+
+@pytest.mark.parametrize("per_class", [3, {"happy": 3}, [1], None, {}])
+def test_a_card_may_say_anything_of_its_classes(per_class: object) -> None:
+    own_model("odd", metrics={"PublicTest": {"ferplus": {"accuracy": 1, "per_class": per_class}}})
+    assert isinstance(promotions.promote("odd"), Refused)
+
+
+def test_the_shipped_models_were_measured_on_the_same_pictures() -> None:
+    assert isinstance(promotions.promote("accurate"), Promoted)
 
 
 def test_a_card_without_the_number_needs_force() -> None:

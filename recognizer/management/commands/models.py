@@ -44,7 +44,9 @@ class Command(BaseCommand):
         promote = actions.add_parser("promote", help="have the site use a model from now on")
         promote.add_argument("name")
         promote.add_argument(
-            "--force", action="store_true", help="even if its card promises less than the present"
+            "--force",
+            action="store_true",
+            help="even if its card promises less than the present, or can't be compared with it",
         )
         rollback = actions.add_parser(
             "rollback", help="go back to the model before; again, and further back"
