@@ -169,7 +169,7 @@ def _worse(name: str, candidate: ModelCard, used: OnnxClassifier) -> str:
             f"As far as their cards tell, {name} was measured on other pictures than the model in "
             f"use, so its accuracy of {found.value:.2%} can't be held against that one's "
             f"{bar.value:.2%}. Look at both on the same pictures (`manage.py evaluate faces SOURCE "
-            f"--compare {used.weights.parent.name} {name}`), then {choice}"
+            f"--compare {used.folder.name} {name}`), then {choice}"
         )
     if found.value < bar.low:
         return f"{name} has an accuracy of {found.value:.2%} on {rows} (FER+); {expected}"

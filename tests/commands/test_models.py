@@ -75,6 +75,19 @@ def test_it_shows_a_card_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert "MACs a face" in capsys.readouterr().out
 
 
+def test_a_card_is_headed_by_the_name_that_the_model_has_here(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = own_model("elsewhere")
+    folder.rename(folder.with_name("here"))
+    call_command("models", "show", "here")
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert first.startswith("here 2026.11 (")
+    assert second == "  in its card  elsewhere"
+    call_command("models", "show", DEFAULT_MODEL)
+    assert "in its card" not in capsys.readouterr().out
+
+
 def test_an_unknown_model_is_a_usage_error() -> None:
     with pytest.raises(CommandError, match="nonesuch") as error:
         call_command("models", "show", "nonesuch")

@@ -76,9 +76,10 @@ class Command(BaseCommand):
             )
 
     def _show(self, options: dict[str, Any]) -> None:
-        card = model_versions.for_shell(options["name"]).card
-        text = json.dumps(card.as_dict()) if options["json"] else "\n".join(_lines(card))
-        self.stdout.write(text)
+        model = model_versions.for_shell(options["name"])
+        card = model.card
+        lines = _lines(card, model.folder.name)
+        self.stdout.write(json.dumps(card.as_dict()) if options["json"] else "\n".join(lines))
 
     def _add(self, options: dict[str, Any]) -> None:
         folder = model_archives.add(options["source"], options["name"])
@@ -153,10 +154,12 @@ def _summary(entry: Entry, promotion: Promotion | None, used: Path | None) -> di
     }
 
 
-def _lines(card: ModelCard) -> list[str]:
+def _lines(card: ModelCard, name: str) -> list[str]:
+    """The card for people, headed by the name that the model has here."""
     rule = card.uncertainty
     return [
-        f"{card.name} {card.version} ({card.architecture})",
+        f"{name} {card.version} ({card.architecture})",
+        *([f"  in its card  {card.name}"] if card.name != name else []),
         f"  parameters   {card.parameters:,}",
         f"  MACs a face  {card.macs:,}",
         f"  crop         {card.preprocessing.margin} x the box, align {card.preprocessing.align}",
