@@ -214,8 +214,10 @@ def test_what_can_not_go_out_or_come_in_is_a_usage_error(arguments: list[str]) -
 
 
 def test_an_archive_that_can_not_be_written_is_said(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match="No such file or directory"):
-        call_command("models", "export", DEFAULT_MODEL, "--output", str(tmp_path / "no" / "a.zip"))
+    for target, problem in ((tmp_path / "no" / "a.zip", "no does not exist"), (tmp_path, "folder")):
+        with pytest.raises(CommandError, match=problem) as error:
+            call_command("models", "export", DEFAULT_MODEL, "--output", str(target))
+        assert error.value.returncode == 2
 
 
 # --- The real command --------------------------------------------------------------------------
