@@ -38,7 +38,7 @@ class PromotionAdmin(ReadOnlyAdmin):
     def chosen(self, promotion: Promotion) -> str:
         return str(promotion.version or _("the default"))
 
-    @admin.display(description=_("accuracy on PublicTest (FER+)"))
+    @admin.display(description=_("accuracy on its held-out pictures"))
     def measured(self, promotion: Promotion) -> str:
         metrics = promotion.version.card.get("metrics", {}) if promotion.version else {}
         found = promotions.accuracy(metrics)

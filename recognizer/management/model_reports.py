@@ -11,6 +11,11 @@ from recognizer.vision.classification import OnnxClassifier
 CARD = "card.json"
 REPORT = "report.html"
 HISTORY = "history.csv"
+REPLACE = (
+    "write over another model of that name; one that the site uses, or would go back to by a "
+    "rollback, is never written over"
+)
+"""What `--replace` does, for the commands that make models."""
 
 
 def write(classifier: OnnxClassifier, held_out: Faces, split: str = "PublicTest") -> Path:

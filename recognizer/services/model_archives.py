@@ -7,7 +7,7 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -35,14 +35,16 @@ def export(name: str, target: Path) -> None:
     """Write a model's folder as a ZIP with one folder in it, named as the model.
 
     Raises:
-        ModelError, CardError: there is no such model, or its weights are not those of its card.
+        ModelError, CardError: there is no such model, its weights are not those of its card, or
+            there can be no such file as the target.
         OSError: the archive can't be written.
     """
     folder = model_store.find(name)
     read_card(folder)
     # Aside first: what has the name is whole.
-    draft = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+    draft = target.parent / f".{secrets.token_hex(8)}"
     try:
+        _check_target(target)
         with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
             for path in _files(folder):
                 entry = zipfile.ZipInfo(f"{name}/{path.relative_to(folder).as_posix()}", _DATE)
@@ -51,8 +53,14 @@ def export(name: str, target: Path) -> None:
                 with path.open("rb") as source, archive.open(entry, "w") as sink:
                     shutil.copyfileobj(source, sink)
         draft.replace(target)
+    except OSError as error:
+        # The draft's name would tell nobody anything.
+        raise OSError(
+            f"The archive {target} can't be written: {error.strerror or error}."
+        ) from error
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
 
 
 def add(source: Path, name: str = "") -> Path:
@@ -68,6 +76,8 @@ def add(source: Path, name: str = "") -> Path:
     """
     with _aside() as draft:
         if source.is_dir():
+            if not (source / "card.json").is_file():
+                raise ModelError(_no_model(source))
             _copy(source, draft)
         elif source.is_file():
             _unpack(source, draft)
@@ -92,6 +102,16 @@ def _aside() -> Iterator[Path]:
         yield draft
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _check_target(target: Path) -> None:
+    if target.is_dir():
+        problem = "it is a folder. Name a file, such as model.zip."
+    elif not target.parent.is_dir():
+        problem = f"the folder {target.parent} does not exist. Make it first, or name another."
+    else:
+        return
+    raise ModelError(f"The archive {target} can't be written: {problem}")
 
 
 def _files(folder: Path) -> list[Path]:
@@ -124,10 +144,13 @@ def _unpack(source: Path, draft: Path) -> None:
     try:
         with zipfile.ZipFile(source) as archive:
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+            places = list(_places(source, entries))
+            if ("card.json",) not in [place for _, place in places]:
+                raise ModelError(_no_model(source))
             if len(entries) > MAX_FILES or sum(entry.file_size for entry in entries) > MAX_BYTES:
                 raise ModelError(f"{source}: {_too_much()}")
             left = MAX_BYTES
-            for entry, place in _places(source, entries):
+            for entry, place in places:
                 target = draft.joinpath(*place)
                 target.parent.mkdir(exist_ok=True)
                 with archive.open(entry) as packed, target.open("xb") as sink:
@@ -174,6 +197,13 @@ def _pour(packed: IO[bytes], sink: IO[bytes], most: int, source: Path) -> int:
             raise ModelError(f"{source}: {_too_much()}")
         sink.write(chunk)
     return size
+
+
+def _no_model(source: Path) -> str:
+    return (
+        f"{source}: is no model, as there is no card.json in it. Name the folder, or the ZIP of "
+        "the folder, that holds card.json and the weights."
+    )
 
 
 def _too_much() -> str:

@@ -6,11 +6,8 @@ is always the shipped one.
 """
 
 import json
-import os
 import re
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -50,20 +47,15 @@ def own_root() -> Path:
     return Path(settings.MODELS_ROOT)
 
 
-def new_folder(name: str, replace: bool = False) -> Path:
+def new_folder(name: str) -> Path:
     """Where a new model of the site's own belongs; the folder itself is not made.
-
-    Args:
-        name: of the model.
-        replace: an own model may have the name already, and is written over. If it was promoted,
-            the site goes on with the one before: a version is known by its card.
 
     Raises:
         ModelError: the name can't be a folder's, or a model has it already.
     """
     check_name(name)
-    if name in (available_models() if replace else names()):
-        raise ModelError(f'There is a model "{name}" already. Choose another name.')
+    if name in names():
+        raise ModelError(f'There is a model "{name}" already. Choose another name (--name).')
     return own_root() / name
 
 
@@ -74,48 +66,6 @@ def check_name(name: str) -> None:
             f'"{name}" can\'t be a model\'s name; expected letters, digits, ".", "_" and "-", '
             "a letter or digit first, at most 100."
         )
-
-
-def place_for(name: str, parent: Path | None) -> Path:
-    """Where a model that is made by a command belongs, written over if it is there already.
-
-    Args:
-        name: of the model.
-        parent: a folder that the person named; the site's own models, if not given.
-
-    Raises:
-        ModelError: the name can't be used, or the folder can't be written to.
-    """
-    check_name(name)
-    folder = parent / name if parent else new_folder(name, replace=True)
-    there = next(path for path in folder.absolute().parents if path.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise ModelError(f"{folder}: {there} is no folder that can be written to.")
-    return folder
-
-
-@contextmanager
-def being_made(folder: Path) -> Iterator[Path]:
-    """A hidden folder to make a model in; it takes `folder`'s place once it has proved good.
-
-    Whatever goes wrong, a model that was there before stays as it is.
-
-    Raises:
-        ModelError, CardError: what was made can't be used.
-    """
-    partial, before = (folder.with_name(f".{folder.name}.{what}") for what in ("partial", "before"))
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        checked(OnnxClassifier(partial))
-        if folder.exists():
-            shutil.rmtree(before, ignore_errors=True)
-            folder.rename(before)
-        partial.rename(folder)
-        shutil.rmtree(before, ignore_errors=True)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def names() -> list[str]:

@@ -123,6 +123,15 @@ def promotion_if_any() -> Promotion | None:
         return None
 
 
+def needed() -> list[ModelVersion]:
+    """The promoted version, and those that rollbacks could lead to; none without a database."""
+    found, row = [], promotion_if_any()
+    while row and row.version:
+        found.append(row.version)
+        row = row.previous
+    return found
+
+
 def database_is_there() -> bool:
     """False for SQLite without its file, which would be made by asking it anything."""
     return connection.vendor != "sqlite" or Path(connection.settings_dict["NAME"]).is_file()

@@ -199,6 +199,9 @@ def _tell(request: HttpRequest, outcome: promotions.Outcome) -> None:
     version = outcome.promotion.version
     if isinstance(outcome, Promoted):
         _log(request, outcome.promotion, CHANGE, str(outcome.promotion))
+        for model, why in outcome.passed_over:
+            words = _("%(model)s was passed over: %(why)s")
+            messages.warning(request, words % {"model": model, "why": why})
     name = str(version) if version else _("its default model")
     messages.success(request, _("The site uses %(model)s from now on.") % {"model": name})
 

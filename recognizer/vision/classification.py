@@ -119,6 +119,11 @@ class OnnxClassifier:
         return self._card
 
     @property
+    def folder(self) -> Path:
+        """Where card and weights lie; its name is what the model is called here."""
+        return self._path.parent
+
+    @property
     def weights(self) -> Path:
         """The file of the network."""
         return self._path

@@ -14,7 +14,7 @@ from django.test import Client
 from django.urls import reverse
 
 from recognizer.models import Face, LearningRun, ModelVersion, Photo, Promotion, User
-from recognizer.services import learning, model_store, model_versions, queue, reviews
+from recognizer.services import learning, model_store, model_versions, promotions, queue, reviews
 from recognizer.services.learning import FEWEST_FACES
 from recognizer.services.reviewed_faces import Exported, lend
 from recognizer.templatetags.webemotion import points, tenths
@@ -448,6 +448,16 @@ def test_rolling_back_is_logged_and_leads_to_the_default(promoter_client: Client
     assert f'"{ROLLBACK}"' not in page
     assert "no promotion to take back" in told(promoter_client, ROLLBACK)
     assert LogEntry.objects.count() == 2
+
+
+def test_what_a_rollback_passed_over_is_said(promoter_client: Client) -> None:
+    told(promoter_client, promote_address(ended()))
+    own_model("second")
+    promotions.promote("second")
+    shutil.rmtree(model_store.find("learned"))
+    page = told(promoter_client, ROLLBACK)
+    assert "The site uses its default model from now on." in page
+    assert "was passed over: The model version learned" in page
 
 
 # --- Recognising again -------------------------------------------------------------------------

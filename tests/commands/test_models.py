@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -74,6 +75,19 @@ def test_it_shows_a_card_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert "MACs a face" in capsys.readouterr().out
 
 
+def test_a_card_is_headed_by_the_name_that_the_model_has_here(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = own_model("elsewhere")
+    folder.rename(folder.with_name("here"))
+    call_command("models", "show", "here")
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert first.startswith("here 2026.11 (")
+    assert second == "  in its card  elsewhere"
+    call_command("models", "show", DEFAULT_MODEL)
+    assert "in its card" not in capsys.readouterr().out
+
+
 def test_an_unknown_model_is_a_usage_error() -> None:
     with pytest.raises(CommandError, match="nonesuch") as error:
         call_command("models", "show", "nonesuch")
@@ -121,6 +135,19 @@ def test_promote_and_rollback_say_what_the_site_uses(
     assert listed(capsys)[DEFAULT_MODEL]["in_use"]
     with pytest.raises(CommandError, match="no promotion to take back"):
         call_command("models", "rollback")
+
+
+def test_a_rollback_says_what_it_passed_over(db: None, capsys: pytest.CaptureFixture[str]) -> None:
+    gone = own_model("gone")
+    own_model("mine")
+    for name in ("gone", "mine"):
+        call_command("models", "promote", name)
+    shutil.rmtree(gone)
+    capsys.readouterr()
+    call_command("models", "rollback")
+    said = capsys.readouterr()
+    assert said.out == "The site uses its default model.\n"
+    assert re.search(r"Passed over gone \w+: .* Put its folder back", said.err)
 
 
 def test_a_worse_model_needs_force(db: None, capsys: pytest.CaptureFixture[str]) -> None:
@@ -187,8 +214,10 @@ def test_what_can_not_go_out_or_come_in_is_a_usage_error(arguments: list[str]) -
 
 
 def test_an_archive_that_can_not_be_written_is_said(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match="No such file or directory"):
-        call_command("models", "export", DEFAULT_MODEL, "--output", str(tmp_path / "no" / "a.zip"))
+    for target, problem in ((tmp_path / "no" / "a.zip", "no does not exist"), (tmp_path, "folder")):
+        with pytest.raises(CommandError, match=problem) as error:
+            call_command("models", "export", DEFAULT_MODEL, "--output", str(target))
+        assert error.value.returncode == 2
 
 
 # --- The real command --------------------------------------------------------------------------

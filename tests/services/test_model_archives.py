@@ -165,6 +165,41 @@ def test_a_name_that_is_taken_or_strange_is_refused(model: Path, name: str) -> N
     assert left_behind() == ["taken"]
 
 
+@pytest.mark.parametrize("files", [3, 300])
+def test_a_data_set_is_no_model(tmp_path: Path, files: int) -> None:
+    pictures = tmp_path / "set" / "happy"
+    pictures.mkdir(parents=True)
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for number in range(files):
+            (pictures / f"{number}.png").write_bytes(b"picture")
+            archive.write(pictures / f"{number}.png", f"set/happy/{number}.png")
+    for source in (tmp_path / "set", tmp_path / "set.zip"):
+        with pytest.raises(ModelError, match=r"is no model, as there is no card\.json") as refused:
+            model_archives.add(source)
+        assert str(refused.value).startswith(f"{source}: ")
+    assert left_behind() == []
+
+
+def test_an_archive_that_can_not_be_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    own_model("mine")
+    for target, problem in {
+        tmp_path: "it is a folder",
+        tmp_path / "none" / "mine.zip": f"the folder {tmp_path / 'none'} does not exist",
+        tmp_path / "file" / "mine.zip": f"the folder {tmp_path / 'file'} does not exist",
+    }.items():
+        with pytest.raises(ModelError) as refused:
+            model_archives.export("mine", target)
+        assert str(refused.value).startswith(f"The archive {target} can't be written: {problem}")
+
+
+def test_an_archive_that_can_not_be_written_after_all_is_named(tmp_path: Path) -> None:
+    own_model("mine")
+    target = tmp_path / f"{'x' * 300}.zip"
+    with pytest.raises(OSError, match=r"^The archive .*x\.zip can't be written: File name too"):
+        model_archives.export("mine", target)
+
+
 def test_a_damaged_model_is_not_handed_on(tmp_path: Path) -> None:
     damage(own_model("mine"))
     with pytest.raises(ModelError, match="SHA-256"):

@@ -8,11 +8,10 @@ from recognizer.vision.classification import (
     DEFAULT_MODEL,
     MODELS_FOLDER,
     ModelError,
-    OnnxClassifier,
     available_models,
 )
 from tests.services.models import damage, own_model
-from tests.vision.tiny_model import tiny_network, write_tiny_model
+from tests.vision.tiny_model import tiny_network
 
 
 def test_the_sites_own_models_lie_beside_the_shipped_ones() -> None:
@@ -80,48 +79,12 @@ def test_a_new_model_needs_a_free_and_plain_name(name: str) -> None:
         model_store.new_folder(name)
 
 
-def test_only_an_own_model_may_be_written_over() -> None:
-    folder = own_model("mine")
-    with pytest.raises(ModelError, match="already"):
-        model_store.new_folder("mine")
-    assert model_store.new_folder("mine", replace=True) == folder
-    with pytest.raises(ModelError, match="already"):
-        model_store.new_folder(DEFAULT_MODEL, replace=True)
+def test_no_model_may_have_the_name_of_a_new_one() -> None:
+    own_model("mine")
+    for name in ("mine", DEFAULT_MODEL):
+        with pytest.raises(ModelError, match="already"):
+            model_store.new_folder(name)
 
 
 def test_a_new_model_goes_to_the_sites_own() -> None:
     assert model_store.new_folder("mine-2.1") == model_store.own_root() / "mine-2.1"
-
-
-# --- A model in the making ---------------------------------------------------------------------
-
-
-def test_a_model_in_the_making_takes_its_place_when_it_has_proved_good(tmp_path: Path) -> None:
-    folder = tmp_path / "mine"
-    write_tiny_model(folder, version="old")
-    with model_store.being_made(folder) as partial:
-        write_tiny_model(partial, name="mine", version="new")
-        assert OnnxClassifier(folder).card.version == "old"
-    assert OnnxClassifier(folder).card.version == "new"
-    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
-
-
-def test_a_model_that_went_wrong_leaves_the_one_before(tmp_path: Path) -> None:
-    folder = tmp_path / "mine"
-    write_tiny_model(folder, version="old")
-
-    def spoil() -> None:
-        with model_store.being_made(folder) as partial:
-            write_tiny_model(partial)
-            (partial / "model.onnx").write_bytes(b"cut off")
-
-    with pytest.raises(ModelError, match="not the file that its card"):
-        spoil()
-    assert OnnxClassifier(folder).card.version == "old"
-    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
-
-
-@pytest.mark.parametrize("name", ["../x", "a/b", "", ".hidden"])
-def test_a_models_name_cannot_lead_elsewhere(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="can't be a model's name"):
-        model_store.place_for(name, tmp_path)

@@ -1,14 +1,17 @@
 import json
 import shutil
+from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
+from pytest_django import Settings
 
 from recognizer.models import ModelVersion, Promotion, User
 from recognizer.services import model_store, model_versions, promotions
 from recognizer.services.promotions import Accuracy, Promoted, Refused, Unchanged
 from recognizer.vision.classification import DEFAULT_MODEL, ModelError
-from tests.services.models import damage, own_model
+from recognizer.vision.emotions import EMOTIONS
+from tests.services.models import damage, faces_per_class, own_model
 
 pytestmark = pytest.mark.django_db
 
@@ -107,13 +110,52 @@ def test_what_is_promoted_after_a_rollback_leads_back_to_where_that_led() -> Non
     assert [roll_back(), roll_back()] == ["a", DEFAULT_MODEL]
 
 
-def test_a_rollback_to_a_damaged_model_is_refused() -> None:
-    damaged = own_model("a")
-    own_model("b")
+def test_a_rollback_passes_over_what_can_not_be_used() -> None:
+    folders = {name: own_model(name) for name in ("a", "b", "c", "d")}
+    promote(*folders)
+    damage(folders["b"])
+    shutil.rmtree(folders["c"])
+    outcome = promotions.rollback()
+    assert isinstance(outcome, Promoted)
+    assert in_use() == "a"
+    (first, missing), (second, damaged) = outcome.passed_over
+    assert first.startswith("c ")
+    assert "Put its folder back" in missing
+    assert second.startswith("b ")
+    assert "is not the file that its card" in damaged
+    outcome = promotions.rollback()
+    assert isinstance(outcome, Promoted)
+    assert not outcome.passed_over
+    assert in_use() == DEFAULT_MODEL
+
+
+def test_a_rollback_comes_to_the_default_where_nothing_before_can_be_used() -> None:
+    folders = [own_model(name) for name in ("a", "b")]
     promote("a", "b")
-    damage(damaged)
-    assert "is not the file that its card" in roll_back()
-    assert in_use() == "b"
+    for folder in folders:
+        shutil.rmtree(folder)
+    outcome = promotions.rollback()
+    assert isinstance(outcome, Promoted)
+    assert outcome.promotion.version is None
+    assert len(outcome.passed_over) == 1
+    assert in_use() == DEFAULT_MODEL
+
+
+def test_a_rollback_never_leads_to_where_the_site_is() -> None:
+    own_model("a")
+    between = own_model("b")
+    promote("a", "b", "a")
+    shutil.rmtree(between)
+    assert roll_back() == DEFAULT_MODEL
+
+
+def test_a_rollback_without_a_default_that_can_be_used_is_refused(settings: Settings) -> None:
+    settings.EMOTION_MODEL = "gone"
+    own_model("a")
+    promote("a")
+    assert 'not even the default. There is no model "gone"' in roll_back()
+    assert in_use() == "a"
+    assert Promotion.objects.count() == 1
 
 
 def test_nothing_to_roll_back_is_said() -> None:
@@ -158,7 +200,10 @@ def both(every: float, odd: float) -> dict[str, object]:
     """A card's accuracies on all rows and on the odd ones, certain to a point."""
     rows = {"PublicTest": every, "PublicTest odd rows": odd}
     return {
-        **{name: {"ferplus": {"accuracy": value}} for name, value in rows.items()},
+        **{
+            name: {"ferplus": {"accuracy": value, "per_class": faces_per_class()}}
+            for name, value in rows.items()
+        },
         "intervals_95": {
             name: {"ferplus": {"accuracy": [value - 0.01, value + 0.01]}}
             for name, value in rows.items()
@@ -183,6 +228,65 @@ def test_without_the_odd_rows_on_both_cards_all_rows_count() -> None:
     promote("used")
     own_model("older", accuracy=0.85)
     assert isinstance(promotions.promote("older"), Promoted)
+
+
+def of_own_pictures(accuracy: float, per_class: int, sha256: str = "") -> dict[str, Any]:
+    """Metrics of a data set of one's own, with as many faces of each emotion."""
+    counts = {emotion: {"n": per_class} for emotion in EMOTIONS}
+    found: dict[str, Any] = {"PublicTest": {"ferplus": {"accuracy": accuracy, "per_class": counts}}}
+    return found | {"held_out_sha256": sha256} if sha256 else found
+
+
+@pytest.mark.parametrize("accuracy", [1.0, 0.2])
+def test_accuracies_on_other_pictures_are_not_compared(accuracy: float) -> None:
+    own_model("guest", metrics=of_own_pictures(accuracy, 10))
+    outcome = promotions.promote("guest")
+    assert isinstance(outcome, Refused)
+    for expected in (
+        "guest was measured on other pictures",
+        f"{accuracy:.2%}",
+        f"evaluate faces SOURCE --compare {DEFAULT_MODEL} guest`",
+        "--force",
+    ):
+        assert expected in outcome.reason
+    assert isinstance(promotions.promote("guest", force=True), Promoted)
+
+
+def test_accuracies_on_the_same_pictures_of_ones_own_are_compared() -> None:
+    own_model("first", metrics=of_own_pictures(0.5, 10, "ab" * 32))
+    promote("first")
+    own_model("worse", metrics=of_own_pictures(0.4, 10, "ab" * 32))
+    outcome = promotions.promote("worse")
+    assert isinstance(outcome, Refused)
+    assert "an accuracy of 40.00%" in outcome.reason
+    own_model("better", metrics=of_own_pictures(0.6, 10, "ab" * 32))
+    assert isinstance(promotions.promote("better"), Promoted)
+
+
+def test_as_many_faces_of_each_emotion_are_not_the_same_pictures() -> None:
+    own_model("first", metrics=of_own_pictures(0.5, 10, "ab" * 32))
+    promote("first")
+    own_model("lucky", metrics=of_own_pictures(0.9, 10, "cd" * 32))
+    outcome = promotions.promote("lucky")
+    assert isinstance(outcome, Refused)
+    assert "other pictures" in outcome.reason
+
+
+def test_a_card_that_does_not_tell_its_pictures_needs_force() -> None:
+    own_model("silent", metrics={"PublicTest": {"ferplus": {"accuracy": 0.9}}})
+    outcome = promotions.promote("silent")
+    assert isinstance(outcome, Refused)
+    assert "other pictures" in outcome.reason
+
+
+@pytest.mark.parametrize("per_class", [3, {"happy": 3}, [1], None, {}])
+def test_a_card_may_say_anything_of_its_classes(per_class: object) -> None:
+    own_model("odd", metrics={"PublicTest": {"ferplus": {"accuracy": 1, "per_class": per_class}}})
+    assert isinstance(promotions.promote("odd"), Refused)
+
+
+def test_the_shipped_models_were_measured_on_the_same_pictures() -> None:
+    assert isinstance(promotions.promote("accurate"), Promoted)
 
 
 def test_a_card_without_the_number_needs_force() -> None:

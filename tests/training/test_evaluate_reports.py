@@ -212,7 +212,7 @@ def test_a_comparison_has_a_report_that_stands_alone(
     ("added", "message"),
     [
         (["--compare", "one", "nonesuch"], 'no model "nonesuch"'),
-        (["--compare", "one", "one"], 'Two of the models have the name "one"'),
+        (["--compare", "one", "one"], 'The model "one" is to be compared with itself'),
         (["--model", "one", "--report", "nowhere/report.html"], "nowhere does not exist"),
         (["--model", "one", "--report", "."], "it is a folder"),
         (["--model", "one", "--report", "x" * 300], "File name too long"),
@@ -243,12 +243,30 @@ def test_what_cannot_be_evaluated_is_told_in_a_sentence(
         evaluate(*arguments, *added)
 
 
-def test_two_folders_whose_cards_have_the_same_name_are_refused(
-    models: Path, arguments: list[str]
+def test_models_are_compared_by_the_names_they_have_here(
+    models: Path, arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_tiny_model(models / "copy", name="one")
-    with pytest.raises(CommandError, match='Two of the models have the name "one"'):
-        evaluate(*arguments, "--compare", "one", "copy")
+    write_tiny_model(models / "colleague", seed=8, name="one")
+    report = tmp_path / "report.html"
+    evaluate(*arguments, "--compare", "one", "colleague", "--json", "--report", report)
+    said = capsys.readouterr()
+    assert [json.loads(line)["model"] for line in said.out.splitlines()] == ["one", "colleague"]
+    assert 'colleague is called "one" in its card.' in said.err
+    assert "<h1>one, colleague</h1>" in report.read_text()
+    evaluate(*arguments, "--compare", "one", "colleague", "--markdown")
+    assert "|  | one | colleague |" in capsys.readouterr().out
+
+
+def test_one_model_is_headed_by_the_name_it_has_here(
+    models: Path, arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_tiny_model(models / "colleague", name="one")
+    report = tmp_path / "report.html"
+    evaluate(*arguments, "--model", "colleague", "--report", report)
+    said = capsys.readouterr()
+    assert said.out.startswith("colleague on PublicTest")
+    assert 'colleague is called "one" in its card.' in said.err
+    assert "<h1>colleague 2026.11</h1>" in report.read_text()
 
 
 def test_a_report_that_may_not_be_written_is_told_before_the_work(

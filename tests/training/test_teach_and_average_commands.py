@@ -7,7 +7,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
-from recognizer.services import model_store
+from recognizer.services import model_store, promotions
+from recognizer.training import release
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.preparation import prepare
 from recognizer.training.soft_labels import SoftLabels
@@ -54,6 +55,11 @@ def test_an_average_is_a_model_of_its_own(
     assert both.card.name == "both"
     assert both.card.macs == 2 * (model_store.load("one").card.macs * 2)
     assert both.card.metrics["PublicTest"]["ferplus"]["n"] == len(faces.split("PublicTest"))
+    # By which `promote` knows that two cards' numbers are of the same pictures.
+    again = release.measured(both, faces.split("PublicTest"), faces.split("PublicTest"))
+    other = release.measured(both, faces.split("Training"), faces.split("Training"))
+    known = both.card.metrics[promotions.HELD_OUT_HASH]
+    assert again[promotions.HELD_OUT_HASH] == known != other[promotions.HELD_OUT_HASH]
     seen = normalize(faces.images[:3])
     members = [
         model_store.load(name).logits(seen, ["ferplus"])["ferplus"] for name in ("one", "two")
@@ -64,3 +70,15 @@ def test_an_average_is_a_model_of_its_own(
 def test_an_average_may_not_take_a_shipped_models_name(dataset: tuple[Path, Path]) -> None:
     with pytest.raises(CommandError, match="already"):
         call_command("average", *arguments(dataset), "--member", "one", "--name", "resnet9-ferplus")
+
+
+def test_an_average_replaces_another_model_only_if_that_is_said(
+    dataset: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recognizer.training.release.MTCNN", Whole)
+    given = ["--member", "one", "two", "--name", "two"]
+    with pytest.raises(CommandError, match=r'a model "two" already .*--replace') as error:
+        call_command("average", "nowhere.csv", *given)
+    assert error.value.returncode == 2
+    call_command("average", *arguments(dataset), *given, "--replace")
+    assert "average of one" in model_store.load("two").card.architecture

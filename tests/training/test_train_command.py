@@ -110,6 +110,9 @@ def test_it_fits_calibrates_and_leaves_a_model_beside_the_shipped_ones(
     call_command("train", *source, *run, "--name", "mine")
     assert "Going on after epoch 2 of 2." in capsys.readouterr().err
     assert np.allclose(model_store.load("mine").logits(seen, ["ferplus"])["ferplus"], before)
+    # Another run may not take its place unasked.
+    with pytest.raises(CommandError, match='a model "mine" already'):
+        call_command("train", *source, "--run", str(tmp_path / "other"), "--name", "mine")
 
 
 def test_reviewed_faces_are_enough_to_train_on(
@@ -199,6 +202,15 @@ def test_pictures_that_the_final_test_shows_are_not_learned_from(
 def test_a_shipped_models_name_is_not_written_over(dataset: tuple[Path, Path]) -> None:
     with pytest.raises(CommandError, match='a model "resnet9-ferplus" already'):
         call_command("train", str(dataset[0]), "--name", "resnet9-ferplus")
+
+
+def test_another_model_is_not_written_over_before_the_data_is_read(tmp_path: Path) -> None:
+    write_tiny_model(tmp_path / "own-models" / "mine")
+    run = ["--name", "mine", "--run", str(tmp_path / "run")]
+    with pytest.raises(CommandError, match=r'a model "mine" already .*--replace'):
+        call_command("train", "nowhere.csv", *run)
+    with pytest.raises(CommandError, match=r"nowhere\.csv"):
+        call_command("train", "nowhere.csv", *run, "--replace")
 
 
 def test_an_unknown_setting_is_named(dataset: tuple[Path, Path], tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 from recognizer.management import model_reports
 from recognizer.management.base import TrainingCommand
 from recognizer.management.dataset.options import add_source_options, read_source
-from recognizer.services import model_store
+from recognizer.services import model_places, model_store
 from recognizer.training import averaging, release
 
 
@@ -32,17 +32,18 @@ class Command(TrainingCommand):
         parser.add_argument(
             "--no-mirror", action="store_true", help="do not look at mirror images; half the work"
         )
+        parser.add_argument("--replace", action="store_true", help=model_reports.REPLACE)
 
     def handle(self, **options: Any) -> None:
         try:
-            folder = model_store.place_for(options["name"], options["output"])
+            folder = model_places.place_for(options["name"], options["output"], options["replace"])
             members = [model_store.load(member) for member in options["member"]]
         except ValueError as error:
             raise CommandError(str(error), returncode=2) from error
         try:
             held_out = read_source(options, self.report).faces.split("PublicTest")
             mirror = not options["no_mirror"]
-            with model_store.being_made(folder) as partial:
+            with model_places.being_made(folder) as partial:
                 card = averaging.draft(members, partial, options["name"], mirror=mirror)
                 classifier = release.release(card, held_out, partial, self.report)
                 model_reports.write(classifier, held_out)

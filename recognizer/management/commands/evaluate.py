@@ -3,6 +3,7 @@
 import json
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from recognizer.management.dataset.options import (
 from recognizer.services import model_versions
 from recognizer.training import evaluation, reporting, tables
 from recognizer.training.datasets.faces import SPLITS, Faces
+from recognizer.vision.cards import ModelCard
 from recognizer.vision.classification import OnnxClassifier
 
 PERCENTAGES = ("accuracy", "top2_accuracy", "coverage", "selective_error")
@@ -80,7 +82,7 @@ class Command(BaseCommand):
         except ValueError as error:
             raise CommandError(str(error)) from error
         found = [
-            reporting.evaluated(model.card, options["split"], said)
+            reporting.evaluated(self.card(model), options["split"], said)
             for model, said in zip(models, answers, strict=True)
         ]
         if options["compare"]:
@@ -95,6 +97,13 @@ class Command(BaseCommand):
             return
         scores = {"model": found[0].card.name, "split": options["split"], **found[0].scores}
         self.print([json.dumps(scores)] if options["json"] else _table(scores))
+
+    def card(self, model: OnnxClassifier) -> ModelCard:
+        """The card under the name that the model has here, by which it was asked for."""
+        name = model.folder.name
+        if model.card.name != name:
+            self.stderr.write(f'{name} is called "{model.card.name}" in its card.')
+        return replace(model.card, name=name)
 
     def side_by_side(
         self, models: Sequence[reporting.Evaluated], faces: Faces, options: dict[str, Any]
@@ -142,16 +151,12 @@ def _load(names: Sequence[str], threads: int = 0) -> list[OnnxClassifier]:
         models = [model_versions.for_shell(name, threads) for name in names]
     except ValueError as error:
         raise CommandError(str(error), returncode=2) from error
-    seen: set[str] = set()
-    for model in models:
-        if model.card.name in seen:
-            raise CommandError(
-                f'Two of the models have the name "{model.card.name}", so their results could not '
-                "be told apart. Name each model once, or change the name in one's "
-                f"{model_reports.CARD}.",
-                returncode=2,
-            )
-        seen.add(model.card.name)
+    folders = [model.folder for model in models]
+    if twice := next((one.name for one in folders if folders.count(one) > 1), ""):
+        raise CommandError(
+            f'The model "{twice}" is to be compared with itself. Name each model once.',
+            returncode=2,
+        )
     return models
 
 

@@ -12,7 +12,7 @@ from django.core.management.base import CommandError
 
 from recognizer.management.base import TrainingCommand, add_threads_option, training_imports
 from recognizer.models import LearningRun, User
-from recognizer.services import learning, model_store, reviewed_faces
+from recognizer.services import learning, model_places, model_store, reviewed_faces
 from recognizer.services.promotions import Refused
 from recognizer.services.reviewed_faces import Exported
 from recognizer.training import comparison
@@ -103,7 +103,7 @@ class Command(TrainingCommand):
             guard, unseen = even_and_odd(reference[1])
             origin = finetuning.Origin(reference[0], guard)
         name = _free_name(f"learned-{run.pk}")
-        with model_store.being_made(model_store.new_folder(name)) as partial:
+        with model_places.being_made(model_store.new_folder(name)) as partial:
             new = candidates.learn(old, reviewed, origin, partial, name, report)
             compared = {"held_out": comparison.compare(old, new, held_out)}
             if reference and unseen:

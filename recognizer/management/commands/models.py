@@ -55,7 +55,9 @@ class Command(BaseCommand):
         for one in (export, promote):
             one.add_argument("name", metavar="NAME", help="one of `models list`")
         promote.add_argument(
-            "--force", action="store_true", help="even if its card promises less than the present"
+            "--force",
+            action="store_true",
+            help="even if its card promises less than the present, or can't be compared with it",
         )
         rollback = action("rollback", "Go back to the model before; again, and further back.")
         for one in (promote, rollback):
@@ -85,9 +87,10 @@ class Command(BaseCommand):
             )
 
     def _show(self, options: dict[str, Any]) -> None:
-        card = model_versions.for_shell(options["name"]).card
-        text = json.dumps(card.as_dict()) if options["json"] else "\n".join(_lines(card))
-        self.stdout.write(text)
+        model = model_versions.for_shell(options["name"])
+        card = model.card
+        lines = _lines(card, model.folder.name)
+        self.stdout.write(json.dumps(card.as_dict()) if options["json"] else "\n".join(lines))
 
     def _add(self, options: dict[str, Any]) -> None:
         folder = model_archives.add(options["source"], options["name"])
@@ -107,6 +110,9 @@ class Command(BaseCommand):
     def _tell(self, outcome: promotions.Outcome) -> None:
         if isinstance(outcome, promotions.Refused):
             raise CommandError(outcome.reason)
+        if isinstance(outcome, promotions.Promoted):
+            for name, why in outcome.passed_over:
+                self.stderr.write(f"Passed over {name}: {why}")
         version = outcome.promotion.version
         name = f"the model {version}" if version else "its default model"
         already = " already" if isinstance(outcome, promotions.Unchanged) else ""
@@ -159,10 +165,12 @@ def _summary(entry: Entry, promotion: Promotion | None, used: Path | None) -> di
     }
 
 
-def _lines(card: ModelCard) -> list[str]:
+def _lines(card: ModelCard, name: str) -> list[str]:
+    """The card for people, headed by the name that the model has here."""
     rule = card.uncertainty
     return [
-        f"{card.name} {card.version} ({card.architecture})",
+        f"{name} {card.version} ({card.architecture})",
+        *([f"  in its card  {card.name}"] if card.name != name else []),
         f"  parameters   {card.parameters:,}",
         f"  MACs a face  {card.macs:,}",
         f"  crop         {card.preprocessing.margin} x the box, align {card.preprocessing.align}",

@@ -15,7 +15,7 @@ from django.core.management.base import CommandError
 from recognizer.management import model_reports
 from recognizer.management.base import TrainingCommand, add_threads_option, training_imports
 from recognizer.management.dataset.options import add_source_options, read_source
-from recognizer.services import model_store
+from recognizer.services import model_places
 from recognizer.training import evaluation, non_faces
 from recognizer.training.datasets.backgrounds import Backgrounds, read_backgrounds
 from recognizer.training.datasets.faces import DatasetError, Faces
@@ -64,6 +64,7 @@ class Command(TrainingCommand):
         parser.add_argument(
             "--output", type=Path, metavar="DIR", help="where models lie (the site's own models)"
         )
+        parser.add_argument("--replace", action="store_true", help=model_reports.REPLACE)
         parser.add_argument(
             "--start",
             metavar="DIR",
@@ -90,8 +91,10 @@ class Command(TrainingCommand):
             raise CommandError(f"{error.filename}: {error.strerror}.") from error
 
     def train(self, options: dict[str, Any]) -> None:
-        folder = model_store.place_for(options["name"], options["output"])
         run = options["run"] or Path("runs") / options["name"]
+        folder = model_places.place_for(
+            options["name"], options["output"], options["replace"], run / model_reports.HISTORY
+        )
         _check_place(run)  # Before hours of work, not after them.
         reading = read_source(options, self.report)
         _, held_out = training_and_held_out(reading)
@@ -120,7 +123,7 @@ class Command(TrainingCommand):
         model = fitting.fit(targets, watched, how, run, self.report)
         origin = _origin(options, reading, training)
         data = {**origin, "targets": aims, "votes_per_emotion": votes_per_emotion(training)}
-        with model_store.being_made(folder) as partial:
+        with model_places.being_made(folder) as partial:
             card = export.draft(model, how, targets, partial, options["name"], data, self.report)
             card = replace(card, training={**card.training, **run_folders.effort(run)})
             classifier = release.release(card, held_out, partial, self.report)
