@@ -18,7 +18,8 @@ class TrainingCommand(BaseCommand):
 
     def report(self, line: str) -> None:
         """Say it at once, even into a pipe; stdout is for results."""
-        self.stderr.write(line)
+        # Not in Django's style for stderr, which is that of an error.
+        self.stderr.write(line, style_func=str)
         self.stderr.flush()
 
 

@@ -36,6 +36,14 @@ def test_a_report_is_on_stderr_before_the_work_goes_on() -> None:
     assert (out.getvalue(), err.seen) == ("", "half of it is done\n")
 
 
+def test_a_report_is_no_error_on_a_terminal() -> None:
+    err = io.StringIO()
+    err.isatty = lambda: True  # type: ignore[method-assign]
+    with pytest.raises(CommandError, match="stop"):
+        call_command(Command(stderr=err, force_color=True))
+    assert err.getvalue() == "half of it is done\n"
+
+
 def knit() -> None:
     with training_imports("Knitting"):
         # Or TensorFlow's own lines would hide ours.

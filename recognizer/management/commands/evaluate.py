@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from recognizer.management import evaluation_pages, model_reports, reports
-from recognizer.management.base import WHICH_MODEL
+from recognizer.management.base import WHICH_MODEL, TrainingCommand
 from recognizer.management.dataset.options import (
     FER2013,
     add_bad_option,
@@ -24,7 +24,7 @@ from recognizer.vision.classification import OnnxClassifier
 PERCENTAGES = ("accuracy", "top2_accuracy", "coverage", "selective_error")
 
 
-class Command(BaseCommand):
+class Command(TrainingCommand):
     help = "Score models on one split of a public data set. Runs without TensorFlow."
     requires_system_checks: list[str] = []
 
@@ -75,7 +75,7 @@ class Command(BaseCommand):
             history = _history(options, models[0])
             # At the size that the model takes; one of another size is refused beside it.
             wanted = options | {"extra": [], "size": models[0].card.preprocessing.size}
-            faces = read_source(wanted, self.stderr.write).faces.split(options["split"])
+            faces = read_source(wanted, self.report).faces.split(options["split"])
             answers = [evaluation.answer(model, faces) for model in models]
         except ValueError as error:
             raise CommandError(str(error)) from error
@@ -89,7 +89,7 @@ class Command(BaseCommand):
         if options["report"]:
             wrong = reporting.mistakes(answers[0], faces)
             page = evaluation_pages.evaluation(found[0], wrong, history)
-            self.report(options["report"], "reports/evaluation.html", page)
+            self.write(options["report"], "reports/evaluation.html", page)
         if options["markdown"]:
             self.side_by_side(found, faces, options | {"report": None})
             return
@@ -104,15 +104,15 @@ class Command(BaseCommand):
         compared = reporting.compare(models, _load(names, threads=1), faces)
         if options["report"]:
             page = evaluation_pages.comparison(compared)
-            self.report(options["report"], "reports/comparison.html", page)
+            self.write(options["report"], "reports/comparison.html", page)
         if options["json"]:
             self.print([json.dumps(tables.as_json(one)) for one in compared])
         else:
             self.print((tables.markdown if options["markdown"] else tables.text)(compared))
 
-    def report(self, path: Path, template: str, context: dict[str, Any]) -> None:
+    def write(self, path: Path, template: str, context: dict[str, Any]) -> None:
         reports.write(path, template, context)
-        self.stderr.write(f"The report is in {path}.")
+        self.report(f"The report is in {path}.")
 
     def print(self, lines: Sequence[str]) -> None:
         self.stdout.write("\n".join(lines))
