@@ -4,6 +4,7 @@ import os
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
 
@@ -12,9 +13,25 @@ WHICH_MODEL = (
     "EMOTION_MODEL or the shipped default)"
 )
 
+# What a shell gives a command that Ctrl-C has ended: 128 and the number of SIGINT.
+INTERRUPTED: Final = 130
+
 
 class TrainingCommand(BaseCommand):
-    """A command that takes a while, and says on stderr how far it is."""
+    """A command that takes a while, says on stderr how far it is, and may be stopped.
+
+    Attributes:
+        kept: what Ctrl-C leaves, in a sentence.
+    """
+
+    kept = "Nothing was written."
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        try:
+            return super().execute(*args, **options)
+        except KeyboardInterrupt:
+            self.report(f"Stopped. {self.kept}")
+            raise SystemExit(INTERRUPTED) from None
 
     def report(self, line: str) -> None:
         """Say it at once, even into a pipe; stdout is for results."""

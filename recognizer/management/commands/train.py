@@ -42,6 +42,7 @@ class Command(TrainingCommand):
         "after the last finished epoch of its run folder."
     )
     requires_system_checks: list[str] = []
+    kept = "The same command goes on from the last finished epoch."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_source_options(parser)

@@ -29,6 +29,7 @@ HELP = (
     "Show what a data set holds: classes, samples, sizes, duplicates, how far annotators agree. "
     "Writes one HTML file that needs nothing else. Runs without TensorFlow."
 )
+KEPT = "Nothing was written."
 PROBLEMS_SHOWN = 200
 
 

@@ -10,6 +10,7 @@ from recognizer.training.datasets.outputs import require_free
 from recognizer.training.datasets.packing import Packing, SplitRule, pack
 
 HELP = "Write a data set as resized, sharded TFRecords that are read back much faster."
+KEPT = "Nothing was written."
 
 
 def add_arguments(parser: ArgumentParser) -> None:
