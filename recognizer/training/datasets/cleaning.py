@@ -29,7 +29,7 @@ from recognizer.training.datasets.inspection import (
     find_faces,
     inspect,
 )
-from recognizer.training.datasets.outputs import require_free
+from recognizer.training.datasets.outputs import require_free, require_outside
 from recognizer.training.datasets.result import Bad, tell_skipped
 from recognizer.vision.emotions import EMOTIONS
 
@@ -166,11 +166,7 @@ def clean_folder(root: Path, job: Job) -> None:
         BadParts: there are problems and they are not to be skipped.
         DatasetError: there are no pictures, or the output tells of another cleaning.
     """
-    source, target = root.resolve(), job.output.resolve()
-    if target.is_relative_to(source) or source.is_relative_to(target):
-        raise DatasetError(
-            f"{job.output} and {root} lie one in the other; give an --output of its own."
-        )
+    require_outside(job.output, root)
     _claim(job.output)
     pictures = walk(root, job.bad, job.report)
     entries = [
