@@ -21,6 +21,7 @@ from recognizer.training.datasets import fer2013, fer2013_files
 from recognizer.training.datasets.class_folders import walk
 from recognizer.training.datasets.contact_sheets import Tile, write_sheet
 from recognizer.training.datasets.faces import DatasetError, majority
+from recognizer.training.datasets.folders import SHEETS
 from recognizer.training.datasets.inspection import (
     SMALLEST,
     Finding,
@@ -311,7 +312,7 @@ def _list_dropped(
 def _draw_dropped(entries: Sequence[Entry], dropped: Mapping[str, str], folder: Path) -> None:
     """One sheet of tiles for every reason; those of an earlier cleaning are removed."""
     for why in _REASONS:
-        path = folder / f"dropped-{why.replace(' ', '-')}.jpg"
+        path = folder / SHEETS.replace("*", why.replace(" ", "-"))
         tiles = [
             Tile(entry.source, entry.label, Path(entry.name).name)
             for entry in entries
