@@ -44,7 +44,7 @@ class TrainingCommand(BaseCommand):
 def training_imports(what: str) -> Iterator[None]:
     """Around imports that serving does without, such as TensorFlow's, which it keeps quiet.
 
-    TensorFlow takes seconds to import, so only once the data set has proved good.
+    TensorFlow takes seconds to import, so only after what can be checked in less.
 
     Args:
         what: needs them; begins the sentence that says so.

@@ -14,7 +14,7 @@ from django.core.management.base import CommandError
 
 from recognizer.management import model_reports
 from recognizer.management.base import TrainingCommand, add_threads_option, training_imports
-from recognizer.management.dataset.options import add_source_options, read_source
+from recognizer.management.dataset.options import add_source_options, read_source, require_there
 from recognizer.services import model_store
 from recognizer.training import evaluation, non_faces
 from recognizer.training.datasets.backgrounds import Backgrounds, read_backgrounds
@@ -94,15 +94,8 @@ class Command(TrainingCommand):
         folder = model_store.place_for(options["name"], options["output"])
         run = options["run"] or Path("runs") / options["name"]
         _check_place(run)  # Before hours of work, not after them.
-        reading = read_source(options, self.report)
-        _, held_out = training_and_held_out(reading)
-        watched, _ = halves = evaluation.even_and_odd(held_out)
-        _check_held_out(halves)
-        training = prepare_training(reading.faces)
-        self.report(f"{len(training)} images to learn from; left out: {training.left_out}.")
-        if options["backgrounds"]:
-            found = self.backgrounds(options["backgrounds"], training.images.shape[1])
-            training = replace(training, backgrounds=found)
+        require_there(options)
+        # Reading may take minutes, TensorFlow seconds, and without it no setting can be judged.
         with training_imports("Training"):
             from recognizer.training import (
                 config,
@@ -113,8 +106,17 @@ class Command(TrainingCommand):
                 run_folders,
             )
         how = config.load(options["config"], _assignments(options))
-        fitting.set_threads(options["threads"])
         how = hyperparameters.with_best_precision(how)
+        reading = read_source(options, self.report)
+        _, held_out = training_and_held_out(reading)
+        watched, _ = halves = evaluation.even_and_odd(held_out)
+        _check_held_out(halves)
+        training = prepare_training(reading.faces)
+        self.report(f"{len(training)} images to learn from; left out: {training.left_out}.")
+        if options["backgrounds"]:
+            found = self.backgrounds(options["backgrounds"], training.images.shape[1])
+            training = replace(training, backgrounds=found)
+        fitting.set_threads(options["threads"])
         targets, aims = self.taught(training, how, _usual_teachers(options))
         # Stopping early chooses, so it may not look at the rows that report.
         watched = watched if how.patience else held_out
