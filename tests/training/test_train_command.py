@@ -209,7 +209,31 @@ def test_pictures_that_the_final_test_shows_are_not_learned_from(
         call_command(
             "train", str(tmp_path / "fer2013.csv"), "--config", str(tmp_path / "large.toml")
         )
-    assert "'identical to a held-out image': 1" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "\n95 images to learn from; left out: 1 identical to a held-out image.\n" in f"\n{said}"
+
+
+def test_emotions_on_one_side_only_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
+    monkeypatch.setattr("recognizer.training.fitting.set_threads", lambda threads: None)
+    rng = np.random.default_rng(0)
+    for split, emotion in (
+        ("train", "fear"),
+        ("train", "happy"),
+        ("test", "happy"),
+        ("test", "sad"),
+    ):
+        folder = tmp_path / "set" / split / emotion
+        folder.mkdir(parents=True)
+        for number in range(4):
+            cv2.imwrite(str(folder / f"{number}.png"), draw_face(emotion, rng))
+    with pytest.raises(CommandError, match="there are 8 to learn from"):
+        call_command("train", str(tmp_path / "set"), "--run", str(tmp_path / "run"))
+    said = capsys.readouterr().err
+    assert "Held out but not learned: sad." in said
+    assert "Learned but not held out: fear." in said
 
 
 def test_a_shipped_models_name_is_not_written_over(dataset: tuple[Path, Path]) -> None:

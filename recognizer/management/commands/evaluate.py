@@ -175,11 +175,16 @@ def _table(result: dict[str, Any]) -> list[str]:
         lines.append(f"\n{protocol}")
         lines += [f"  {name:20} {_value(name, value)}" for name, value in _single(scores)]
         lines += [
-            f"  {name:20} recall {class_['recall']:6.1%}  precision {class_['precision']:6.1%}"
-            f"  n {class_['n']}"
+            f"  {name:20} recall {_share(class_['recall'], class_['n'])}"
+            f"  precision {_share(class_['precision'], class_['n'])}  n {class_['n']}"
             for name, class_ in scores["per_class"].items()
         ]
     return lines
+
+
+def _share(value: float, of: int) -> str:
+    """Of a class without rows there is nothing to be right about."""
+    return f"{value:6.1%}" if of else f"{'–':>6}"
 
 
 def _single(scores: dict[str, Any]) -> list[tuple[str, Any]]:

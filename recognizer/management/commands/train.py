@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ from recognizer.training.preparation import (
     votes_per_emotion,
 )
 from recognizer.training.soft_labels import SoftLabels
+from recognizer.vision.emotions import EMOTIONS
 
 if TYPE_CHECKING:
     from recognizer.training.hyperparameters import Fitting
@@ -112,7 +114,8 @@ class Command(TrainingCommand):
         watched, _ = halves = evaluation.even_and_odd(held_out)
         _check_held_out(halves)
         training = prepare_training(reading.faces)
-        self.report(f"{len(training)} images to learn from; left out: {training.left_out}.")
+        for line in _about(training, held_out):
+            self.report(line)
         if options["backgrounds"]:
             found = self.backgrounds(options["backgrounds"], training.images.shape[1])
             training = replace(training, backgrounds=found)
@@ -191,6 +194,20 @@ def _assignments(options: dict[str, Any]) -> list[str]:
 def _usual_teachers(options: dict[str, Any]) -> bool:
     names = {assignment.partition("=")[0].strip() for assignment in options["set"]}
     return options["config"] == DEFAULT_CONFIG and not names & {"soft_labels", "distillation"}
+
+
+def _about(training: TrainingSet, held_out: Faces) -> Iterator[str]:
+    """What there is to learn from, what was left out, and what is on one side only."""
+    left_out = ", ".join(f"{count} {why}" for why, count in training.left_out.items() if count)
+    yield f"{len(training)} images to learn from" + (
+        f"; left out: {left_out}." if left_out else "."
+    )
+    learned = set(training.ferplus.argmax(axis=1).tolist())
+    shown = set(held_out.majority[held_out.agreed].tolist())
+    if unknown := [name for place, name in enumerate(EMOTIONS) if place in shown - learned]:
+        yield f"Held out but not learned: {', '.join(unknown)}. It will be wrong about these."
+    if unmeasured := [name for place, name in enumerate(EMOTIONS) if place in learned - shown]:
+        yield f"Learned but not held out: {', '.join(unmeasured)}. Nothing tells how well."
 
 
 def _check_held_out(halves: tuple[Faces, Faces]) -> None:
