@@ -379,11 +379,12 @@ def _selection(card: ModelCard, answers: Answers, found: dict[str, Any]) -> Sele
         coverage=found["coverage"],
         risk=found["selective_error"],
         aurc=found["aurc"],
-        rule=_rule(rule),
+        rule=rule_in_words(rule),
     )
 
 
-def _rule(rule: UncertaintyRule) -> str:
+def rule_in_words(rule: UncertaintyRule) -> str:
+    """When a model is uncertain, to follow "where" in a sentence."""
     measure = _SCORES.get(rule.score, f"the {rule.score} score")
     if rule.ambiguity_weight:
         measure += f", {rule.ambiguity_weight:.0%} of it replaced by the ambiguity head's answer,"
