@@ -112,7 +112,9 @@ def test_it_fits_calibrates_and_leaves_a_model_beside_the_shipped_ones(
     assert "50% the answers of teacher" in capsys.readouterr().err
     history = (tmp_path / "models" / "mine" / "history.csv").read_text().splitlines()
     assert len(history) == 3
-    assert "Training curves" in (tmp_path / "models" / "mine" / "report.html").read_text()
+    report = (tmp_path / "models" / "mine" / "report.html").read_text()
+    assert "Training curves" in report
+    assert "Evaluation on FER-2013 with FER+ votes, PublicTest" in report
     assert list((tmp_path / "run" / "tensorboard").iterdir())
     seen = normalize(faces.images[:5])
     before = model.logits(seen, ["ferplus"])["ferplus"]
@@ -149,6 +151,9 @@ def test_reviewed_faces_are_enough_to_train_on(
     assert card.affect is not None
     assert card.affect.valence.head == "ferplus"
     assert "votes" not in card.data
+    report = (tmp_path / "models" / "reviewed" / "report.html").read_text()
+    assert f"Evaluation on {tmp_path.name} (reviewed faces), PublicTest" in report
+    assert "FER-2013" not in report
     # A teacher says what FER-2013's labels would be.
     write_tiny_model(tmp_path / "models" / "teacher")
     soft = ["--output", str(tmp_path / "soft.npz")]

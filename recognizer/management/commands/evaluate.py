@@ -19,9 +19,8 @@ from recognizer.management.dataset.options import (
 from recognizer.services import model_versions
 from recognizer.training import evaluation, reporting, tables
 from recognizer.training.datasets.faces import SPLITS, Faces
+from recognizer.training.labelling import labelling
 from recognizer.vision.classification import OnnxClassifier
-
-PERCENTAGES = ("accuracy", "top2_accuracy", "coverage", "selective_error")
 
 
 class Command(TrainingCommand):
@@ -75,12 +74,14 @@ class Command(TrainingCommand):
             history = _history(options, models[0])
             # At the size that the model takes; one of another size is refused beside it.
             wanted = options | {"extra": [], "size": models[0].card.preprocessing.size}
-            faces = read_source(wanted, self.report).faces.split(options["split"])
+            reading = read_source(wanted, self.report)
+            faces = reading.faces.split(options["split"])
             answers = [evaluation.answer(model, faces) for model in models]
         except ValueError as error:
             raise CommandError(str(error)) from error
+        words = labelling(reading, options["source"], options["ferplus"], faces)
         found = [
-            reporting.evaluated(model.card, options["split"], said)
+            reporting.evaluated(model.card, options["split"], words, said)
             for model, said in zip(models, answers, strict=True)
         ]
         if options["compare"]:
@@ -94,7 +95,7 @@ class Command(TrainingCommand):
             self.side_by_side(found, faces, options | {"report": None})
             return
         scores = {"model": found[0].card.name, "split": options["split"], **found[0].scores}
-        self.print([json.dumps(scores)] if options["json"] else _table(scores))
+        self.print([json.dumps(scores)] if options["json"] else tables.alone(found[0]))
 
     def side_by_side(
         self, models: Sequence[reporting.Evaluated], faces: Faces, options: dict[str, Any]
@@ -163,37 +164,3 @@ def _history(options: dict[str, Any], model: OnnxClassifier) -> list[reporting.C
     if options["history"] is None and not path.exists():
         return []
     return reporting.read_history(path)
-
-
-def _table(result: dict[str, Any]) -> list[str]:
-    lines = [f"{result['model']} on {result['split']}"]
-    for protocol in ("ferplus", "fer2013"):
-        scores = result[protocol]
-        if scores is None:
-            lines.append(f"\n{protocol}: the model has no such head, or no row such a label")
-            continue
-        lines.append(f"\n{protocol}")
-        lines += [f"  {name:20} {_value(name, value)}" for name, value in _single(scores)]
-        lines += [
-            f"  {name:20} recall {_share(class_['recall'], class_['n'])}"
-            f"  precision {_share(class_['precision'], class_['n'])}  n {class_['n']}"
-            for name, class_ in scores["per_class"].items()
-        ]
-    return lines
-
-
-def _share(value: float, of: int) -> str:
-    """Of a class without rows there is nothing to be right about."""
-    return f"{value:6.1%}" if of else f"{'–':>6}"
-
-
-def _single(scores: dict[str, Any]) -> list[tuple[str, Any]]:
-    return [(name, value) for name, value in scores.items() if not isinstance(value, dict | list)]
-
-
-def _value(name: str, value: Any) -> str:
-    if value is None:
-        return "-"
-    if name in PERCENTAGES:
-        return f"{value:.2%}"
-    return str(value) if isinstance(value, int) else f"{value:.4f}"

@@ -21,6 +21,7 @@ from recognizer.training import evaluation, non_faces
 from recognizer.training.datasets.backgrounds import Backgrounds, read_backgrounds
 from recognizer.training.datasets.faces import DatasetError, Faces
 from recognizer.training.datasets.reading import UNVOTED, Reading, training_and_held_out
+from recognizer.training.labelling import labelling
 from recognizer.training.preparation import (
     TrainingSet,
     distilled,
@@ -131,7 +132,8 @@ class Command(TrainingCommand):
             card = replace(card, training={**card.training, **run_folders.effort(run)})
             classifier = release.release(card, held_out, partial, self.report)
             shutil.copyfile(run / model_reports.HISTORY, partial / model_reports.HISTORY)
-            model_reports.write(classifier, held_out)
+            words = labelling(reading, options["source"], options["ferplus"], held_out)
+            model_reports.write(classifier, held_out, words)
         self.report(f"{classifier.name} is in {folder}, with {model_reports.REPORT} beside it.")
 
     def backgrounds(self, folder: Path, size: int) -> Backgrounds:
