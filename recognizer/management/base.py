@@ -4,6 +4,7 @@ import os
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
 
@@ -12,13 +13,30 @@ WHICH_MODEL = (
     "EMOTION_MODEL or the shipped default)"
 )
 
+# What a shell gives a command that Ctrl-C has ended: 128 and the number of SIGINT.
+INTERRUPTED: Final = 130
+
 
 class TrainingCommand(BaseCommand):
-    """A command that takes a while, and says on stderr how far it is."""
+    """A command that takes a while, says on stderr how far it is, and may be stopped.
+
+    Attributes:
+        kept: what Ctrl-C leaves, in a sentence.
+    """
+
+    kept = "Nothing was written."
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        try:
+            return super().execute(*args, **options)
+        except KeyboardInterrupt:
+            self.report(f"Stopped. {self.kept}")
+            raise SystemExit(INTERRUPTED) from None
 
     def report(self, line: str) -> None:
         """Say it at once, even into a pipe; stdout is for results."""
-        self.stderr.write(line)
+        # Not in Django's style for stderr, which is that of an error.
+        self.stderr.write(line, style_func=str)
         self.stderr.flush()
 
 
@@ -26,7 +44,7 @@ class TrainingCommand(BaseCommand):
 def training_imports(what: str) -> Iterator[None]:
     """Around imports that serving does without, such as TensorFlow's, which it keeps quiet.
 
-    TensorFlow takes seconds to import, so only once the data set has proved good.
+    TensorFlow takes seconds to import, so only after what can be checked in less.
 
     Args:
         what: needs them; begins the sentence that says so.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -14,10 +14,14 @@ from recognizer.training.reporting import (
     CurveGroup,
     Evaluated,
     Mistake,
+    Number,
     Protocol,
     Selection,
 )
 from recognizer.vision.emotions import percent
+
+# How many numbers stand side by side, by how many there are; else as many as fit.
+_GRIDS: Final = {8: "eight", 7: "seven", 4: "four"}
 
 
 def evaluation(
@@ -28,9 +32,10 @@ def evaluation(
         "card": one.card,
         "split": one.split,
         "rows": f"{one.rows:,}",
+        "labelling": one.labelling,
         "facts": _facts(one),
-        "ferplus": _protocol(one.ferplus),
-        "fer2013": None if one.fer2013 is None else _protocol(one.fer2013),
+        "ferplus": _protocol(one.ferplus, one.headlines),
+        "fer2013": None if one.own is None else _protocol(one.own, one.own.numbers),
         "agreement": f"{one.agreement:.0%}",
         "summary": _summary(one),
         "rule": one.selection.rule,
@@ -56,6 +61,7 @@ def comparison(models: Sequence[Compared]) -> dict[str, Any]:
     return {
         "names": names,
         "split": evaluated[0].split,
+        "labelling": evaluated[0].labelling,
         "caption": tables.caption(models),
         "rows": tables.rows(models),
         "accuracy": charts.spans("accuracy", "Accuracy", accuracies),
@@ -91,18 +97,19 @@ def _facts(one: Evaluated) -> list[tuple[str, str]]:
 def _summary(one: Evaluated) -> str:
     accuracy, coverage = one.ferplus.number("accuracy"), one.ferplus.number("coverage")
     told = (
-        f"Of {one.ferplus.rows:,} pictures on whose emotion the annotators agree, it is right "
-        f"about {accuracy.text}. It commits itself on {coverage.text} of them"
+        f"Of {one.ferplus.rows:,} {one.labelling.agreed}, it is right about {accuracy.text}. It "
+        f"commits itself on {coverage.text} of them"
     )
     error = one.ferplus.number("selective_error")
     return f"{told}; of those, {error.text} are wrong." if error.value is not None else f"{told}."
 
 
-def _protocol(protocol: Protocol) -> dict[str, Any]:
+def _protocol(protocol: Protocol, numbers: Sequence[Number]) -> dict[str, Any]:
     key = protocol.key
     return {
         "rows": f"{protocol.rows:,}",
-        "numbers": protocol.numbers,
+        "numbers": numbers,
+        "grid": _GRIDS.get(len(numbers), ""),
         "confusion": charts.confusion(f"{key}-confusion", protocol.labels, protocol.confusion),
         "bars": charts.class_bars(f"{key}-classes", protocol.classes),
         "classes": [_class(one) for one in protocol.classes],

@@ -5,6 +5,7 @@ from pathlib import Path
 from recognizer.management import evaluation_pages, reports
 from recognizer.training import evaluation, reporting
 from recognizer.training.datasets.faces import Faces
+from recognizer.training.labelling import Labelling
 from recognizer.vision.classification import OnnxClassifier
 
 # Names in the folder of a model; a run's folder has the history, too.
@@ -18,11 +19,16 @@ REPLACE = (
 """What `--replace` does, for the commands that make models."""
 
 
-def write(classifier: OnnxClassifier, held_out: Faces, split: str = "PublicTest") -> Path:
+def write(
+    classifier: OnnxClassifier,
+    held_out: Faces,
+    labelling: Labelling,
+    split: str = "PublicTest",
+) -> Path:
     """Write report.html into the model's folder, with the curves of history.csv if it is there."""
     folder = classifier.weights.parent
     answers = evaluation.answer(classifier, held_out)
-    found = reporting.evaluated(classifier.card, split, answers)
+    found = reporting.evaluated(classifier.card, split, labelling, answers)
     curves = folder / HISTORY
     history = reporting.read_history(curves) if curves.exists() else []
     page = evaluation_pages.evaluation(found, reporting.mistakes(answers, held_out), history)

@@ -70,7 +70,7 @@ def evaluate(classifier: OnnxClassifier, faces: Faces) -> dict[str, Any]:
         `fer2013` (null for a model without that head) and `ferplus`, as docs describe them.
 
     Raises:
-        ValueError: the model takes another size, or no row has a FER+ majority.
+        ValueError: the model takes another size, or no row shows an emotion that most agree on.
     """
     return scores(answer(classifier, faces))
 
@@ -79,11 +79,13 @@ def answer(classifier: OnnxClassifier, faces: Faces) -> Answers:
     """Run the model over every row; a progress bar on stderr.
 
     Raises:
-        ValueError: the model takes another size, or no row has a FER+ majority.
+        ValueError: the model takes another size, or no row shows an emotion that most agree on.
     """
     _check_size(classifier, faces)
     if not faces.agreed.any():
-        raise ValueError("No row of this split has a FER+ majority; there is nothing to score.")
+        raise ValueError(
+            "No row of this split shows an emotion that most agree on; there is nothing to score."
+        )
     rule = classifier.card.uncertainty
     by_head = _calibrated(classifier, faces)
     score = doubt(by_head[MAIN_HEAD], rule, _yes(by_head, AMBIGUITY_HEAD))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.training.calibration import Classify
+from recognizer.training.datasets.progress import bar
 from recognizer.vision.detection import Detection, Detector
 from recognizer.vision.preprocessing import Preprocessing, crop_face
 
@@ -35,10 +36,14 @@ class Scene:
 def scenes(
     images: NDArray[np.uint8], labels: NDArray[np.int64], detector: Detector, seed: int = 0
 ) -> list[Scene]:
-    """Scenes of the (N, 48, 48) images whose face the detector finds, turned at random."""
+    """Scenes of the (N, 48, 48) images whose face the detector finds, turned at random.
+
+    A progress bar on stderr, as in `sweep`.
+    """
     rng = np.random.default_rng(seed)
     found = []
-    for image, label in zip(images, labels, strict=True):
+    pairs = zip(images, labels, strict=True)
+    for image, label in bar(pairs, "looking for faces", "images", len(images)):
         photo = _photo(image, float(rng.normal(0, ROLL)))
         faces = detector.detect(photo)
         if faces:
@@ -92,7 +97,7 @@ def sweep(
         )
     labels = np.array([scene.label for scene in found])
     results = []
-    for preprocessing in _candidates(size):
+    for preprocessing in bar(list(_candidates(size)), "fitting the crop", "crops"):
         crops = np.stack(
             [crop_face(s.image, s.face.box, s.face.landmarks, preprocessing) for s in found]
         )

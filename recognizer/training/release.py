@@ -5,19 +5,29 @@ Imports no TensorFlow: a network from anywhere can be calibrated.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from recognizer.training import calibration, evaluation, framing
 from recognizer.training.affect import with_affect
 from recognizer.training.datasets.faces import FER2013_LABELS, Faces
 from recognizer.training.non_faces import FALSE_ALARMS
-from recognizer.vision.cards import AMBIGUITY_HEAD, MAIN_HEAD, NOT_A_FACE_HEAD, Head, ModelCard
+from recognizer.training.reporting import rule_in_words
+from recognizer.vision.cards import (
+    AMBIGUITY_HEAD,
+    MAIN_HEAD,
+    NOT_A_FACE_HEAD,
+    Head,
+    ModelCard,
+    UncertaintyRule,
+)
 from recognizer.vision.classification import OnnxClassifier
 from recognizer.vision.detection import MTCNN, Detector
 from recognizer.vision.emotions import EMOTIONS
@@ -65,7 +75,7 @@ def release(
     card = replace(card, heads=_fit_heads(OnnxClassifier(folder), even))
     card.save(folder / "card.json")
     for name, head in card.heads.items():
-        report(f"Head {name}: temperature {head.temperature}, bias {head.bias or 'none'}")
+        report(_head_in_words(name, head))
     classifier = OnnxClassifier(folder)
 
     def classify(images: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -78,15 +88,19 @@ def release(
     if len(found) < FEWEST_SCENES:
         report(
             f"The detector finds a face in {len(found)} of {len(images[:SCENES])} held-out "
-            f"images; too few to fit the crop to, so it stays at {preprocessing}."
+            f"images; too few to fit the crop to, so it stays {_crop_in_words(preprocessing)}."
         )
     else:
         swept = framing.sweep(found, classify, preprocessing.size)
         preprocessing = framing.smoothed_best(swept)
-        report(f"Framing on {len(found)} scenes: {preprocessing}; of all, {swept[0]} did best.")
+        report(
+            f"The crop, fitted to {len(found)} faces that the detector finds, is "
+            f"{_crop_in_words(preprocessing)}."
+        )
     choices = _choices(classifier, even)
-    report(f"Uncertain rule: {choices[0]}")
-    rule = calibration.fit_rule(choices[0], classify, images, labels, preprocessing.margin)
+    with _counted(classify, "fitting the uncertain rule") as counted:
+        rule = calibration.fit_rule(choices[0], counted, images, labels, preprocessing.margin)
+    report(_rule_in_words(rule, choices[0]))
     rule = replace(rule, not_a_face=_not_a_face(classifier, images))
     card = replace(card, preprocessing=preprocessing, uncertainty=rule)
     card.save(folder / "card.json")
@@ -134,6 +148,46 @@ def _fingerprint(faces: Faces) -> str:
 def file_hash(path: Path) -> str:
     """SHA-256 of a file, in hex."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@contextmanager
+def _counted(classify: calibration.Classify, name: str) -> Iterator[calibration.Classify]:
+    """The same, with a bar on stderr that counts the calls; how many there will be, none knows."""
+    with tqdm(desc=name, unit=" rounds", leave=False, disable=None) as bar:
+
+        def counted(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+            bar.update()
+            return classify(images)
+
+        yield counted
+
+
+def _head_in_words(name: str, head: Head) -> str:
+    told = f"Head {name}: temperature {head.temperature:g}"
+    if not any(head.bias):
+        return f"{told}."
+    lifts = zip(head.labels, head.bias, strict=True)
+    return f"{told}; logits moved by {', '.join(f'{label} {lift:+g}' for label, lift in lifts)}."
+
+
+def _crop_in_words(how: Preprocessing) -> str:
+    turned = "turned until the eyes are level" if how.align == "eyes" else "not turned"
+    moved = f", moved {'down' if how.shift_y > 0 else 'up'} by {abs(how.shift_y):g} of it"
+    return f"{how.margin:g} times the detector's box{moved if how.shift_y else ''}, and {turned}"
+
+
+def _rule_in_words(rule: UncertaintyRule, choice: calibration.Choice) -> str:
+    told = f"Uncertain where {rule_in_words(rule)}:"
+    if not choice.coverage:
+        return (
+            f"{told} the model never commits itself on the even rows, so every face will be "
+            f"uncertain. However sure it is, more than {calibration.TARGET_ERROR:.1%} of its "
+            "answers are wrong; train it for longer, or on more images."
+        )
+    return (
+        f"{told} on the even rows it commits itself on {choice.coverage:.1%}, and of those "
+        f"{choice.error:.1%} are wrong."
+    )
 
 
 def _agreed(faces: Faces) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -14,6 +14,7 @@ from recognizer.training.bootstrap import Interval
 from recognizer.training.charts import ClassBars, Series
 from recognizer.training.datasets.faces import FER2013_LABELS, Faces
 from recognizer.training.evaluation import Answers, face_times, intervals, scores
+from recognizer.training.labelling import Labelling
 from recognizer.training.metrics import Floats, Reliability
 from recognizer.vision.cards import ModelCard, UncertaintyRule
 from recognizer.vision.classification import OnnxClassifier
@@ -32,6 +33,8 @@ HEADLINES: Final = (
     ("aurc", "AURC", False, "lower"),
     ("disagreement_auroc", "AUROC, disagreement", False, "higher"),
 )
+# How well the model tells what people disagree about: of no meaning where they had no say.
+_DISAGREEMENT: Final = "disagreement_auroc"
 _VOTED: Final = (*EMOTIONS, "unknown", "not a face")
 # The scalars that a rule may threshold, in words.
 _SCORES: Final = {
@@ -154,6 +157,7 @@ class Evaluated:
     """One model on one split, with everything that a table or a page says about it.
 
     Attributes:
+        labelling: whom it is measured against, in words.
         rows: of the whole split.
         scores: as `evaluation.scores` gives them.
         right: (rows of ferplus,) whether the answer is the majority's.
@@ -163,6 +167,7 @@ class Evaluated:
 
     card: ModelCard
     split: str
+    labelling: Labelling
     rows: int
     scores: dict[str, Any]
     ferplus: Protocol
@@ -170,6 +175,18 @@ class Evaluated:
     selection: Selection
     right: NDArray[np.bool_]
     agreement: float
+
+    @property
+    def headlines(self) -> tuple[Number, ...]:
+        """The numbers of the eight emotions that mean something with this labelling."""
+        return tuple(
+            one for one in self.ferplus.numbers if self.labelling.voted or one.name != _DISAGREEMENT
+        )
+
+    @property
+    def own(self) -> Protocol | None:
+        """The numbers of the head for FER-2013's labels, if these are FER-2013's labels."""
+        return self.fer2013 if self.labelling.own else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -194,13 +211,14 @@ class Compared:
         return self.evaluated.card.name
 
 
-def evaluated(card: ModelCard, split: str, answers: Answers) -> Evaluated:
+def evaluated(card: ModelCard, split: str, labelling: Labelling, answers: Answers) -> Evaluated:
     """Everything that a table or a page says about one model's answers."""
     found, ranges = scores(answers), intervals(answers)
     agreed, own, labelled = answers.agreed, answers.own, answers.own_labels >= 0
     return Evaluated(
         card=card,
         split=split,
+        labelling=labelling,
         rows=len(answers.labels),
         scores=found,
         ferplus=_protocol(
@@ -379,11 +397,12 @@ def _selection(card: ModelCard, answers: Answers, found: dict[str, Any]) -> Sele
         coverage=found["coverage"],
         risk=found["selective_error"],
         aurc=found["aurc"],
-        rule=_rule(rule),
+        rule=rule_in_words(rule),
     )
 
 
-def _rule(rule: UncertaintyRule) -> str:
+def rule_in_words(rule: UncertaintyRule) -> str:
+    """When a model is uncertain, to follow "where" in a sentence."""
     measure = _SCORES.get(rule.score, f"the {rule.score} score")
     if rule.ambiguity_weight:
         measure += f", {rule.ambiguity_weight:.0%} of it replaced by the ambiguity head's answer,"

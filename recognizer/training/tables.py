@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from recognizer.training.reporting import Compared, Evaluated, Protocol
+from recognizer.training.reporting import Compared, Evaluated, Number, Protocol
 
 Row = tuple[str, list[str]]
 """A label, and one cell per model."""
@@ -14,11 +14,14 @@ def rows(models: Sequence[Compared]) -> list[Row]:
     evaluated = [one.evaluated for one in models]
     table = [
         (number.label, [_cell(one.ferplus, number.name) for one in evaluated])
-        for number in evaluated[0].ferplus.numbers
+        for number in evaluated[0].headlines
     ]
     if len(models) > 1:
         table.insert(1, ("difference to the first", [_difference(one) for one in models]))
-    table.append(("accuracy on FER-2013's labels", [_own_accuracy(one) for one in evaluated]))
+    labelling = evaluated[0].labelling
+    if labelling.own:
+        what = "accuracy on FER-2013's labels" if labelling.two_sets else "accuracy, head for seven"
+        table.append((what, [_own_accuracy(one) for one in evaluated]))
     table.append(("parameters", [f"{one.card.parameters:,}" for one in evaluated]))
     table.append(("MACs a face", [f"{one.card.macs:,}" for one in evaluated]))
     table.append(("ms a face, one core", [_milliseconds(one) for one in models]))
@@ -43,6 +46,41 @@ def text(models: Sequence[Compared]) -> list[str]:
     return [caption(models), "", *lines]
 
 
+def alone(one: Evaluated) -> list[str]:
+    """One model's numbers as lines: the eight emotions, and FER-2013's own labels, if any."""
+    lines = [f"{one.card.name} on {_where(one)}", f"\n{one.labelling.heading}"]
+    lines += _lines(one.ferplus, one.headlines)
+    if one.labelling.own:
+        lines.append(f"\n{one.labelling.own}")
+        lines += (
+            ["  the model has no such head, or no row such a label"]
+            if one.own is None
+            else _lines(one.own, one.own.numbers)
+        )
+    return lines
+
+
+def _where(one: Evaluated) -> str:
+    return f"{one.labelling.title}, {one.split}"
+
+
+def _lines(protocol: Protocol, numbers: Sequence[Number]) -> list[str]:
+    return [
+        f"  {'n':20} {protocol.rows}",
+        *(f"  {number.name:20} {number.text}" for number in numbers),
+        *(
+            f"  {one.name:20} recall {_share(one.recall, one.n)}"
+            f"  precision {_share(one.precision, one.n)}  n {one.n}"
+            for one in protocol.classes
+        ),
+    ]
+
+
+def _share(value: float, of: int) -> str:
+    """Of a class without rows there is nothing to be right about."""
+    return f"{value:6.1%}" if of else f"{'–':>6}"
+
+
 def markdown(models: Sequence[Compared]) -> list[str]:
     """The table in Markdown, to be pasted into a model card."""
     head = ["", *(one.name for one in models)]
@@ -55,7 +93,7 @@ def caption(models: Sequence[Compared]) -> str:
     """What the numbers are about, in a sentence."""
     first = models[0].evaluated
     return (
-        f"{first.split}, {first.ferplus.rows:,} pictures with a FER+ majority; in brackets 95% "
+        f"{_where(first)}, {first.ferplus.rows:,} {first.labelling.scored}; in brackets 95% "
         "bootstrap intervals, of times the middle half."
     )
 

@@ -36,6 +36,46 @@ def test_a_report_is_on_stderr_before_the_work_goes_on() -> None:
     assert (out.getvalue(), err.seen) == ("", "half of it is done\n")
 
 
+def test_a_report_is_no_error_on_a_terminal() -> None:
+    err = io.StringIO()
+    err.isatty = lambda: True  # type: ignore[method-assign]
+    with pytest.raises(CommandError, match="stop"):
+        call_command(Command(stderr=err, force_color=True))
+    assert err.getvalue() == "half of it is done\n"
+
+
+class Stopped(TrainingCommand):
+    requires_system_checks: list[str] = []
+    kept = "Half of it is in the drawer."
+
+    def handle(self, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_ends_it_with_a_line_that_says_what_is_kept() -> None:
+    err = io.StringIO()
+    with pytest.raises(SystemExit) as ended:
+        call_command(Stopped(), stderr=err)
+    assert ended.value.code == 130
+    assert err.getvalue() == "Stopped. Half of it is in the drawer.\n"
+
+
+@pytest.mark.parametrize(
+    ("action", "kept"), [("clean", "The same command goes on"), ("pack", "Nothing was written.")]
+)
+def test_each_action_on_a_data_set_says_what_ctrl_c_leaves(
+    action: str, kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(options: dict[str, Any], report: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"recognizer.management.dataset.{action}.run", stopped)
+    err = io.StringIO()
+    with pytest.raises(SystemExit):
+        call_command("dataset", action, "set", "--output", "out", stderr=err)
+    assert err.getvalue().startswith(f"Stopped. {kept}")
+
+
 def knit() -> None:
     with training_imports("Knitting"):
         # Or TensorFlow's own lines would hide ours.

@@ -105,3 +105,10 @@ def test_it_runs_without_tensorflow_and_prints_nothing_on_stdout(tmp_path: Path)
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     assert "9 images explored" in done.stderr
+
+
+@pytest.mark.parametrize("samples", ["-3", "0"])
+def test_fewer_samples_than_one_are_refused(tmp_path: Path, samples: str) -> None:
+    output = str(tmp_path / "report.html")
+    with pytest.raises(CommandError, match=f"1 or more --samples, not {samples}"):
+        call_command("dataset", "explore", "missing", "--output", output, f"--samples={samples}")

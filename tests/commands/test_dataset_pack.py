@@ -55,6 +55,17 @@ def test_a_taken_output_is_refused_before_the_source_is_read(tmp_path: Path) -> 
         dataset_pack("missing.csv", "--ferplus", "missing.csv", "--output", tmp_path / "file")
 
 
+def test_an_output_in_its_own_source_is_refused(tmp_path: Path) -> None:
+    put(tmp_path / "set", ["happy/1.png"], 0)
+    put(tmp_path / "more", ["happy/2.png"], 1)
+    (tmp_path / "link").symlink_to(tmp_path / "more")
+    sources = (tmp_path / "set", "--extra", tmp_path / "more")
+    for output in ("set/packed", "more/packed", "link/packed"):
+        with pytest.raises(CommandError, match="lie one in the other"):
+            dataset_pack(*sources, "--output", tmp_path / output)
+        assert not (tmp_path / output).exists()
+
+
 def test_a_wrong_number_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="1 to 99,999 shards, not 0"):
         dataset_pack("missing.csv", "--output", tmp_path / "packed", "--shards", 0)

@@ -5,12 +5,16 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
 from recognizer.management import reports
+from recognizer.training.datasets.classes import CLASSES
+from recognizer.training.datasets.votes import VotedFace, write_votes
 from recognizer.vision import classification
-from tests.training.drawing import write_ferplus
+from tests.training.drawing import draw_face, write_ferplus
+from tests.training.pictures import write_picture
 from tests.vision.tiny_model import write_tiny_model
 
 
@@ -291,3 +295,94 @@ def test_a_split_without_a_majority_is_told_in_a_sentence(
     write_ferplus(tmp_path / "votes.csv", votes)
     with pytest.raises(CommandError, match="nothing to score"):
         evaluate(*arguments[:3], tmp_path / "votes.csv", "--model", "one")
+
+
+FOREIGN = ("FER", "annotator", "voted on every", "Two label sets", "disagree")
+"""What a report on people's own labels must not claim."""
+
+
+def claims(text: str, which: tuple[str, ...] = FOREIGN) -> list[str]:
+    # Of a page only what people read.
+    shown = re.sub(r"<style>.*?</style>|<[^>]+>", " ", text, flags=re.DOTALL)
+    return [claim for claim in which if claim in shown]
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for place in ("train/sad", "test/sad", "test/happy", "test/unknown"):
+        for number in range(4):
+            image = draw_face(Path(place).name, rng)
+            write_picture(tmp_path / "mine" / place / f"{number}.png", image)
+    return tmp_path / "mine"
+
+
+def test_class_folders_are_reported_as_what_they_are(
+    models: Path, folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "report.html"
+    evaluate("faces", folders, "--model", "one", "--report", report)
+    said = capsys.readouterr()
+    page = Page(report)
+    assert "Evaluation on mine (split folders), PublicTest" in page.text
+    assert "Of 8 pictures labelled with an emotion" in page.text
+    assert claims(page.text) == claims(said.out) == []
+    assert said.out.startswith("one on mine (split folders), PublicTest\n\nLabels\n")
+    assert "disagreement" not in said.out
+    evaluate("faces", folders, "--compare", "one", "two", "--report", report)
+    page = Page(report)
+    assert "Comparison on mine (split folders), PublicTest" in page.text
+    assert claims(page.text) == claims(capsys.readouterr().out) == []
+
+
+def test_reviewed_faces_are_reported_by_their_votes(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    tallies = ({"sad": 2}, {"happy": 1}, {"happy": 2, "sad": 2})
+    for number in range(len(tallies)):
+        write_picture(tmp_path / f"lent/{number}.png", draw_face("sad", rng))
+    rows = [
+        VotedFace(f"{number}.png", tuple(tally.get(name, 0) for name in CLASSES), "", "PublicTest")
+        for number, tally in enumerate(tallies)
+    ]
+    write_votes(tmp_path / "lent", rows)
+    report = tmp_path / "report.html"
+    evaluate("faces", tmp_path / "lent", "--model", "one", "--report", report)
+    said = capsys.readouterr().out
+    page = Page(report)
+    assert "Evaluation on lent (reviewed faces), PublicTest" in page.text
+    assert "Of 2 pictures on whose emotion most votes agree" in page.text
+    # There people do disagree.
+    assert claims(page.text) == claims(said) == ["disagree"]
+    assert "votes: sad" in page.text or "votes: happy" in page.text
+
+
+def test_fer2013_without_votes_is_reported_by_its_own_labels(
+    models: Path, dataset: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "report.html"
+    evaluate("faces", dataset[0], "--model", "one", "--report", report)
+    said = capsys.readouterr().out
+    assert "one on FER-2013 with its own labels, PublicTest\n\nFER-2013’s own labels\n" in said
+    assert "FER-2013’s own labels, by the head for seven" in said
+    for text in (said, Page(report).text):
+        assert claims(text, ("FER+", "ferplus", *FOREIGN[1:])) == []
+
+
+def test_a_packed_set_is_reported_by_what_its_rows_show(
+    models: Path,
+    dataset: tuple[Path, Path],
+    folders: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    packed = [str(tmp_path / name) for name in ("public", "own")]
+    call_command(
+        "dataset", "pack", str(dataset[0]), "--ferplus", str(dataset[1]), "--output", packed[0]
+    )
+    call_command("dataset", "pack", str(folders), "--output", packed[1])
+    evaluate("faces", packed[0], "--model", "one")
+    assert "one on public (packed), PublicTest\n\nFER+ majority\n" in capsys.readouterr().out
+    evaluate("faces", packed[1], "--model", "one")
+    assert "one on own (packed), PublicTest\n\nLabels\n" in capsys.readouterr().out

@@ -1,5 +1,8 @@
 """Which crop the classifier wants, found on scenes of drawn faces."""
 
+import io
+import sys
+
 import numpy as np
 import pytest
 
@@ -45,6 +48,18 @@ def test_framing_finds_the_margin_that_was_trained_for(held_out: Faces) -> None:
     # Whole() gives the exact square of the data set's picture, so a margin of 1 is right.
     assert best.margin == pytest.approx(1.0, abs=0.1)
     assert abs(best.shift_y) <= 0.05
+
+
+def test_the_minutes_it_takes_have_a_bar_on_a_terminal(
+    held_out: Faces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr(sys, "stderr", terminal)
+    found = framing.scenes(held_out.images[:2], np.arange(2), Whole())
+    framing.sweep(found, lambda images: np.zeros((len(images), 8)))
+    assert "looking for faces" in terminal.getvalue()
+    assert "fitting the crop" in terminal.getvalue()
 
 
 def test_a_lucky_cell_does_not_decide_the_framing() -> None:

@@ -201,6 +201,37 @@ def test_images_outside_of_a_class_are_named(tmp_path: Path) -> None:
         read_dataset(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "inside",
+    ["train/happy/1.png", "happy/1.png", "aia/aia_joy/1.png"],
+    ids=["split", "flat", "ferg"],
+)
+def test_images_beside_the_folders_are_named(tmp_path: Path, inside: str) -> None:
+    put(tmp_path / inside)
+    put(tmp_path / "loose.png")
+    with pytest.raises(BadParts, match=r"1 outside of every class, such as loose\.png"):
+        read_dataset(tmp_path)
+    reading = read_dataset(tmp_path, bad="skip")
+    assert len(reading.faces) == len(reading.problems) == 1
+
+
+def test_the_sheets_of_a_cleaning_are_no_part_of_the_data_set(tmp_path: Path) -> None:
+    put(tmp_path / "happy/1.png")
+    put(tmp_path / "dropped-no-face.jpg")
+    assert len(read_dataset(tmp_path).faces) == 1
+
+
+def test_linked_folders_are_followed_and_circles_are_not(tmp_path: Path) -> None:
+    put(tmp_path / "set/happy/1.png")
+    put(tmp_path / "elsewhere/2.png")
+    put(tmp_path / "elsewhere/deep/3.png")
+    (tmp_path / "set/happy/more").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/back").symlink_to(tmp_path / "set/happy")
+    (tmp_path / "elsewhere/deep/self").symlink_to(tmp_path / "elsewhere/deep")
+    origins = read_dataset(tmp_path / "set").origins
+    assert origins == ("happy/1.png", "happy/more/2.png", "happy/more/deep/3.png")
+
+
 def test_an_unknown_layout_is_told_which_ones_there_are(tmp_path: Path) -> None:
     put(tmp_path / "holidays/1.png")
     (tmp_path / "fer2013.csv").write_text("")

@@ -7,8 +7,11 @@ import pytest
 from recognizer.training import reporting
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.evaluation import Answers, answer, evaluate, scores
+from recognizer.training.labelling import Labelling
 from recognizer.vision.classification import OnnxClassifier
 from tests.vision.tiny_model import write_tiny_model
+
+VOTED = Labelling("drawings", "Majority", "drawings", "drawings", "What most say.", True, "Own")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +33,7 @@ def test_a_report_has_the_numbers_that_evaluate_prints(
     model: OnnxClassifier, public: Faces, answers: Answers
 ) -> None:
     printed = evaluate(model, public)
-    found = reporting.evaluated(model.card, "PublicTest", answers)
+    found = reporting.evaluated(model.card, "PublicTest", VOTED, answers)
     assert found.scores == printed == scores(answers)
     for protocol in (found.ferplus, found.fer2013):
         assert protocol is not None
@@ -44,7 +47,7 @@ def test_a_report_has_the_numbers_that_evaluate_prints(
 def test_a_model_without_the_second_head_has_no_second_protocol(
     model: OnnxClassifier, answers: Answers
 ) -> None:
-    found = reporting.evaluated(model.card, "PublicTest", replace(answers, own=None))
+    found = reporting.evaluated(model.card, "PublicTest", VOTED, replace(answers, own=None))
     assert found.fer2013 is None
     assert found.scores["fer2013"] is None
 
@@ -52,7 +55,7 @@ def test_a_model_without_the_second_head_has_no_second_protocol(
 def test_the_operating_point_lies_on_the_curve(model: OnnxClassifier, answers: Answers) -> None:
     threshold = float(np.median(answers.score))
     committed = replace(answers, threshold=threshold, answered=answers.score <= threshold)
-    selection = reporting.evaluated(model.card, "PublicTest", committed).selection
+    selection = reporting.evaluated(model.card, "PublicTest", VOTED, committed).selection
     place = np.searchsorted(selection.curve.x, selection.coverage)
     assert selection.risk == pytest.approx(selection.curve.y[place])
 

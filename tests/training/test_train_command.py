@@ -20,9 +20,18 @@ from tests.training.test_framing import Whole
 from tests.vision.tiny_model import write_tiny_model
 
 
-def test_a_broken_data_set_is_refused_before_tensorflow_is_loaded(
-    dataset: tuple[Path, Path], tmp_path: Path
+def test_a_data_set_that_is_not_there_is_refused_before_tensorflow_is_loaded(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    places: list[list[str]] = [[], [".", "--ferplus"], [".", "--extra"]]
+    for given in places:
+        with pytest.raises(CommandError, match=r"nowhere\.csv: there is no such file or folder"):
+            call_command("train", *given, "nowhere.csv")
+
+
+def test_a_broken_data_set_is_refused(dataset: tuple[Path, Path], tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
     broken = tmp_path / "broken.csv"
     broken.write_text("hello\n")
     with pytest.raises(CommandError, match=r"broken\.csv lacks the columns"):
@@ -48,6 +57,7 @@ def test_without_tensorflow_it_says_what_to_install(
 
 
 def test_class_folders_without_held_out_images_are_refused(tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
     (tmp_path / "set/happy").mkdir(parents=True)
     cv2.imwrite(str(tmp_path / "set/happy/1.png"), draw_face("happy", np.random.default_rng(0)))
     with pytest.raises(CommandError, match="no PublicTest rows; it holds Training"):
@@ -102,7 +112,9 @@ def test_it_fits_calibrates_and_leaves_a_model_beside_the_shipped_ones(
     assert "50% the answers of teacher" in capsys.readouterr().err
     history = (tmp_path / "models" / "mine" / "history.csv").read_text().splitlines()
     assert len(history) == 3
-    assert "Training curves" in (tmp_path / "models" / "mine" / "report.html").read_text()
+    report = (tmp_path / "models" / "mine" / "report.html").read_text()
+    assert "Training curves" in report
+    assert "Evaluation on FER-2013 with FER+ votes, PublicTest" in report
     assert list((tmp_path / "run" / "tensorboard").iterdir())
     seen = normalize(faces.images[:5])
     before = model.logits(seen, ["ferplus"])["ferplus"]
@@ -142,6 +154,9 @@ def test_reviewed_faces_are_enough_to_train_on(
     assert card.affect is not None
     assert card.affect.valence.head == "ferplus"
     assert "votes" not in card.data
+    report = (tmp_path / "models" / "reviewed" / "report.html").read_text()
+    assert f"Evaluation on {tmp_path.name} (reviewed faces), PublicTest" in report
+    assert "FER-2013" not in report
     # A teacher says what FER-2013's labels would be.
     write_tiny_model(tmp_path / "models" / "teacher")
     soft = ["--output", str(tmp_path / "soft.npz")]
@@ -178,25 +193,55 @@ def test_teachers_that_have_seen_none_of_the_images_are_refused(
 def test_held_out_faces_that_cannot_calibrate_are_refused_before_the_fitting(
     tmp_path: Path,
 ) -> None:
+    pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
     paths = write_drawn_set(tmp_path, held_out=1)
     with pytest.raises(CommandError, match=r"odd held-out rows \(0\) there is no face"):
         call_command("train", str(paths[0]), "--ferplus", str(paths[1]))
 
 
 def test_pictures_that_the_final_test_shows_are_not_learned_from(
-    dataset: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    dataset: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
+    monkeypatch.setattr("recognizer.training.fitting.set_threads", lambda threads: None)
     rows = [line.rstrip() for line in dataset[0].read_text().splitlines()]
     learned = next(row for row in rows if row.endswith("Training"))
     (tmp_path / "fer2013.csv").write_text(
         "\n".join([*rows, learned.replace("Training", "PrivateTest")]) + "\n"
     )
-    (tmp_path / "tiny.toml").write_text("epoch = 1")
-    with pytest.raises(CommandError):
+    (tmp_path / "large.toml").write_text("batch = 1000")
+    with pytest.raises(CommandError, match="A step takes 1000 images"):
         call_command(
-            "train", str(tmp_path / "fer2013.csv"), "--config", str(tmp_path / "tiny.toml")
+            "train", str(tmp_path / "fer2013.csv"), "--config", str(tmp_path / "large.toml")
         )
-    assert "'identical to a held-out image': 1" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "\n95 images to learn from; left out: 1 identical to a held-out image.\n" in f"\n{said}"
+
+
+def test_emotions_on_one_side_only_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
+    monkeypatch.setattr("recognizer.training.fitting.set_threads", lambda threads: None)
+    rng = np.random.default_rng(0)
+    for split, emotion in (
+        ("train", "fear"),
+        ("train", "happy"),
+        ("test", "happy"),
+        ("test", "sad"),
+    ):
+        folder = tmp_path / "set" / split / emotion
+        folder.mkdir(parents=True)
+        for number in range(4):
+            cv2.imwrite(str(folder / f"{number}.png"), draw_face(emotion, rng))
+    with pytest.raises(CommandError, match="there are 8 to learn from"):
+        call_command("train", str(tmp_path / "set"), "--run", str(tmp_path / "run"))
+    said = capsys.readouterr().err
+    assert "Held out but not learned: sad." in said
+    assert "Learned but not held out: fear." in said
 
 
 def test_a_shipped_models_name_is_not_written_over(dataset: tuple[Path, Path]) -> None:
@@ -213,11 +258,23 @@ def test_another_model_is_not_written_over_before_the_data_is_read(tmp_path: Pat
         call_command("train", "nowhere.csv", *run, "--replace")
 
 
-def test_an_unknown_setting_is_named(dataset: tuple[Path, Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        (["--config", "wrong.toml"], r"wrong\.toml: There is no setting epoch"),
+        (["--set", "balance"], '"balance" sets nothing'),
+        (["--epochs", "-1"], "epochs must be a whole number, 1 or more"),
+    ],
+)
+def test_a_wrong_setting_is_named_before_the_data_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: list[str], why: str
+) -> None:
     pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "wrong.toml").write_text("epoch = 3\n")
-    with pytest.raises(CommandError, match=r"wrong\.toml: There is no setting epoch"):
-        call_command("train", str(dataset[0]), "--config", str(tmp_path / "wrong.toml"))
+    (tmp_path / "broken.csv").write_text("hello\n")
+    with pytest.raises(CommandError, match=why):
+        call_command("train", "broken.csv", *wrong)
 
 
 def test_places_that_cannot_be_written_to_are_named_before_the_data_is_read(

@@ -11,6 +11,7 @@ from recognizer.management.base import TrainingCommand
 from recognizer.management.dataset.options import add_source_options, read_source
 from recognizer.services import model_places, model_store
 from recognizer.training import averaging, release
+from recognizer.training.labelling import labelling
 
 
 class Command(TrainingCommand):
@@ -41,12 +42,14 @@ class Command(TrainingCommand):
         except ValueError as error:
             raise CommandError(str(error), returncode=2) from error
         try:
-            held_out = read_source(options, self.report).faces.split("PublicTest")
+            reading = read_source(options, self.report)
+            held_out = reading.faces.split("PublicTest")
             mirror = not options["no_mirror"]
             with model_places.being_made(folder) as partial:
                 card = averaging.draft(members, partial, options["name"], mirror=mirror)
                 classifier = release.release(card, held_out, partial, self.report)
-                model_reports.write(classifier, held_out)
+                words = labelling(reading, options["source"], options["ferplus"], held_out)
+                model_reports.write(classifier, held_out, words)
         except ValueError as error:
             raise CommandError(str(error)) from error
         except OSError as error:

@@ -11,9 +11,15 @@ from recognizer.training.datasets.faces import DatasetError
 
 
 class Door(Protocol):
-    """One action: a module of `recognizer.management.dataset`."""
+    """One action: a module of `recognizer.management.dataset`.
+
+    Attributes:
+        HELP: what it does.
+        KEPT: what Ctrl-C leaves, as `TrainingCommand.kept`.
+    """
 
     HELP: str
+    KEPT: str
 
     def add_arguments(self, parser: ArgumentParser) -> None: ...
 
@@ -43,7 +49,9 @@ class Command(TrainingCommand):
             door.add_arguments(actions.add_parser(name, help=door.HELP, description=door.HELP))
 
     def handle(self, **options: Any) -> None:
+        door = DOORS[options["action"]]
+        self.kept = door.KEPT
         try:
-            DOORS[options["action"]].run(options, self.report)
+            door.run(options, self.report)
         except DatasetError as error:
             raise CommandError(str(error)) from error

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from recognizer.management import evaluation_pages, model_reports, reports
-from recognizer.management.base import WHICH_MODEL
+from recognizer.management.base import WHICH_MODEL, TrainingCommand
 from recognizer.management.dataset.options import (
     FER2013,
     add_bad_option,
@@ -20,13 +20,12 @@ from recognizer.management.dataset.options import (
 from recognizer.services import model_versions
 from recognizer.training import evaluation, reporting, tables
 from recognizer.training.datasets.faces import SPLITS, Faces
+from recognizer.training.labelling import labelling
 from recognizer.vision.cards import ModelCard
 from recognizer.vision.classification import OnnxClassifier
 
-PERCENTAGES = ("accuracy", "top2_accuracy", "coverage", "selective_error")
 
-
-class Command(BaseCommand):
+class Command(TrainingCommand):
     help = "Score models on one split of a public data set. Runs without TensorFlow."
     requires_system_checks: list[str] = []
 
@@ -77,12 +76,14 @@ class Command(BaseCommand):
             history = _history(options, models[0])
             # At the size that the model takes; one of another size is refused beside it.
             wanted = options | {"extra": [], "size": models[0].card.preprocessing.size}
-            faces = read_source(wanted, self.stderr.write).faces.split(options["split"])
+            reading = read_source(wanted, self.report)
+            faces = reading.faces.split(options["split"])
             answers = [evaluation.answer(model, faces) for model in models]
         except ValueError as error:
             raise CommandError(str(error)) from error
+        words = labelling(reading, options["source"], options["ferplus"], faces)
         found = [
-            reporting.evaluated(self.card(model), options["split"], said)
+            reporting.evaluated(self.card(model), options["split"], words, said)
             for model, said in zip(models, answers, strict=True)
         ]
         if options["compare"]:
@@ -91,12 +92,12 @@ class Command(BaseCommand):
         if options["report"]:
             wrong = reporting.mistakes(answers[0], faces)
             page = evaluation_pages.evaluation(found[0], wrong, history)
-            self.report(options["report"], "reports/evaluation.html", page)
+            self.write(options["report"], "reports/evaluation.html", page)
         if options["markdown"]:
             self.side_by_side(found, faces, options | {"report": None})
             return
         scores = {"model": found[0].card.name, "split": options["split"], **found[0].scores}
-        self.print([json.dumps(scores)] if options["json"] else _table(scores))
+        self.print([json.dumps(scores)] if options["json"] else tables.alone(found[0]))
 
     def card(self, model: OnnxClassifier) -> ModelCard:
         """The card under the name that the model has here, by which it was asked for."""
@@ -113,15 +114,15 @@ class Command(BaseCommand):
         compared = reporting.compare(models, _load(names, threads=1), faces)
         if options["report"]:
             page = evaluation_pages.comparison(compared)
-            self.report(options["report"], "reports/comparison.html", page)
+            self.write(options["report"], "reports/comparison.html", page)
         if options["json"]:
             self.print([json.dumps(tables.as_json(one)) for one in compared])
         else:
             self.print((tables.markdown if options["markdown"] else tables.text)(compared))
 
-    def report(self, path: Path, template: str, context: dict[str, Any]) -> None:
+    def write(self, path: Path, template: str, context: dict[str, Any]) -> None:
         reports.write(path, template, context)
-        self.stderr.write(f"The report is in {path}.")
+        self.report(f"The report is in {path}.")
 
     def print(self, lines: Sequence[str]) -> None:
         self.stdout.write("\n".join(lines))
@@ -168,32 +169,3 @@ def _history(options: dict[str, Any], model: OnnxClassifier) -> list[reporting.C
     if options["history"] is None and not path.exists():
         return []
     return reporting.read_history(path)
-
-
-def _table(result: dict[str, Any]) -> list[str]:
-    lines = [f"{result['model']} on {result['split']}"]
-    for protocol in ("ferplus", "fer2013"):
-        scores = result[protocol]
-        if scores is None:
-            lines.append(f"\n{protocol}: the model has no such head, or no row such a label")
-            continue
-        lines.append(f"\n{protocol}")
-        lines += [f"  {name:20} {_value(name, value)}" for name, value in _single(scores)]
-        lines += [
-            f"  {name:20} recall {class_['recall']:6.1%}  precision {class_['precision']:6.1%}"
-            f"  n {class_['n']}"
-            for name, class_ in scores["per_class"].items()
-        ]
-    return lines
-
-
-def _single(scores: dict[str, Any]) -> list[tuple[str, Any]]:
-    return [(name, value) for name, value in scores.items() if not isinstance(value, dict | list)]
-
-
-def _value(name: str, value: Any) -> str:
-    if value is None:
-        return "-"
-    if name in PERCENTAGES:
-        return f"{value:.2%}"
-    return str(value) if isinstance(value, int) else f"{value:.4f}"

@@ -36,6 +36,7 @@ class Command(TrainingCommand):
         "set that stays the same. Nothing is promoted: `manage.py models promote` does that, or "
         "the page of the run in the admin."
     )
+    kept = "The run waits until its process counts as gone; then a worker takes it up anew."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--by", default="", metavar="USER", help="who asks for it")

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,13 @@ from django.core.management.base import CommandError
 
 from recognizer.management import model_reports
 from recognizer.management.base import TrainingCommand, add_threads_option, training_imports
-from recognizer.management.dataset.options import add_source_options, read_source
+from recognizer.management.dataset.options import add_source_options, read_source, require_there
 from recognizer.services import model_places
 from recognizer.training import evaluation, non_faces
 from recognizer.training.datasets.backgrounds import Backgrounds, read_backgrounds
 from recognizer.training.datasets.faces import DatasetError, Faces
 from recognizer.training.datasets.reading import UNVOTED, Reading, training_and_held_out
+from recognizer.training.labelling import labelling
 from recognizer.training.preparation import (
     TrainingSet,
     distilled,
@@ -27,6 +29,7 @@ from recognizer.training.preparation import (
     votes_per_emotion,
 )
 from recognizer.training.soft_labels import SoftLabels
+from recognizer.vision.emotions import EMOTIONS
 
 if TYPE_CHECKING:
     from recognizer.training.hyperparameters import Fitting
@@ -42,6 +45,7 @@ class Command(TrainingCommand):
         "after the last finished epoch of its run folder."
     )
     requires_system_checks: list[str] = []
+    kept = "The same command goes on from the last finished epoch."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_source_options(parser)
@@ -96,15 +100,8 @@ class Command(TrainingCommand):
             options["name"], options["output"], options["replace"], run / model_reports.HISTORY
         )
         _check_place(run)  # Before hours of work, not after them.
-        reading = read_source(options, self.report)
-        _, held_out = training_and_held_out(reading)
-        watched, _ = halves = evaluation.even_and_odd(held_out)
-        _check_held_out(halves)
-        training = prepare_training(reading.faces)
-        self.report(f"{len(training)} images to learn from; left out: {training.left_out}.")
-        if options["backgrounds"]:
-            found = self.backgrounds(options["backgrounds"], training.images.shape[1])
-            training = replace(training, backgrounds=found)
+        require_there(options)
+        # Reading may take minutes, TensorFlow seconds, and without it no setting can be judged.
         with training_imports("Training"):
             from recognizer.training import (
                 config,
@@ -115,8 +112,18 @@ class Command(TrainingCommand):
                 run_folders,
             )
         how = config.load(options["config"], _assignments(options))
-        fitting.set_threads(options["threads"])
         how = hyperparameters.with_best_precision(how)
+        reading = read_source(options, self.report)
+        _, held_out = training_and_held_out(reading)
+        watched, _ = halves = evaluation.even_and_odd(held_out)
+        _check_held_out(halves)
+        training = prepare_training(reading.faces)
+        for line in _about(training, held_out):
+            self.report(line)
+        if options["backgrounds"]:
+            found = self.backgrounds(options["backgrounds"], training.images.shape[1])
+            training = replace(training, backgrounds=found)
+        fitting.set_threads(options["threads"])
         targets, aims = self.taught(training, how, _usual_teachers(options))
         # Stopping early chooses, so it may not look at the rows that report.
         watched = watched if how.patience else held_out
@@ -128,7 +135,8 @@ class Command(TrainingCommand):
             card = replace(card, training={**card.training, **run_folders.effort(run)})
             classifier = release.release(card, held_out, partial, self.report)
             shutil.copyfile(run / model_reports.HISTORY, partial / model_reports.HISTORY)
-            model_reports.write(classifier, held_out)
+            words = labelling(reading, options["source"], options["ferplus"], held_out)
+            model_reports.write(classifier, held_out, words)
         self.report(f"{classifier.name} is in {folder}, with {model_reports.REPORT} beside it.")
 
     def backgrounds(self, folder: Path, size: int) -> Backgrounds:
@@ -191,6 +199,20 @@ def _assignments(options: dict[str, Any]) -> list[str]:
 def _usual_teachers(options: dict[str, Any]) -> bool:
     names = {assignment.partition("=")[0].strip() for assignment in options["set"]}
     return options["config"] == DEFAULT_CONFIG and not names & {"soft_labels", "distillation"}
+
+
+def _about(training: TrainingSet, held_out: Faces) -> Iterator[str]:
+    """What there is to learn from, what was left out, and what is on one side only."""
+    left_out = ", ".join(f"{count} {why}" for why, count in training.left_out.items() if count)
+    yield f"{len(training)} images to learn from" + (
+        f"; left out: {left_out}." if left_out else "."
+    )
+    learned = set(training.ferplus.argmax(axis=1).tolist())
+    shown = set(held_out.majority[held_out.agreed].tolist())
+    if unknown := [name for place, name in enumerate(EMOTIONS) if place in shown - learned]:
+        yield f"Held out but not learned: {', '.join(unknown)}. It will be wrong about these."
+    if unmeasured := [name for place, name in enumerate(EMOTIONS) if place in learned - shown]:
+        yield f"Learned but not held out: {', '.join(unmeasured)}. Nothing tells how well."
 
 
 def _check_held_out(halves: tuple[Faces, Faces]) -> None:

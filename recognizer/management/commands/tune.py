@@ -22,6 +22,7 @@ class Command(TrainingCommand):
         "and start it as you like: it goes on after the last finished trial."
     )
     requires_system_checks: list[str] = []
+    kept = "The same command goes on from the last finished trial."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add = parser.add_argument

@@ -20,6 +20,7 @@ HELP = (
     "held-out split without its difficult pictures would flatter every number. Stop and start "
     "it as you like: it goes on after the last picture it looked at."
 )
+KEPT = "The same command goes on after the last picture it looked at."
 
 
 def add_arguments(parser: ArgumentParser) -> None:

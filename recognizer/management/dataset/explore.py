@@ -20,7 +20,7 @@ from recognizer.training.datasets.exploring import (
     explore,
     sample,
 )
-from recognizer.training.datasets.faces import FER2013_LABELS
+from recognizer.training.datasets.faces import FER2013_LABELS, DatasetError
 from recognizer.training.datasets.findings import findings
 from recognizer.training.datasets.reading import Reading
 from recognizer.vision.emotions import EMOTIONS
@@ -29,6 +29,7 @@ HELP = (
     "Show what a data set holds: classes, samples, sizes, duplicates, how far annotators agree. "
     "Writes one HTML file that needs nothing else. Runs without TensorFlow."
 )
+KEPT = "Nothing was written."
 PROBLEMS_SHOWN = 200
 
 
@@ -52,9 +53,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(options: dict[str, Any], report: Callable[[str], None]) -> None:
     output: Path = options["output"]
     reports.check_path(output)  # Before minutes of reading, not after them.
+    if options["samples"] < 1:
+        raise DatasetError(f"There must be 1 or more --samples, not {options['samples']}.")
     reading = read_source(options, report)
     found = explore(reading.faces, reading.sizes)
-    view = _View(found, np.random.default_rng(options["seed"]), max(1, options["samples"]))
+    view = _View(found, np.random.default_rng(options["seed"]), options["samples"])
     context = view.context(reading) | {
         "source": options["source"].resolve().name,
         "seed": options["seed"],

@@ -64,6 +64,13 @@ def naming_skip() -> Iterator[None]:
         raise DatasetError(f"{error}\nMend this, or leave it out with --bad skip.") from error
 
 
+def require_there(options: dict[str, Any]) -> None:
+    """DatasetError when a file or a folder that the options name is not there."""
+    for path in (options["source"], options["ferplus"], *options["extra"]):
+        if path is not None and not path.exists():
+            raise DatasetError(f"{path}: there is no such file or folder.")
+
+
 def read_source(options: dict[str, Any], report: Callable[[str], None]) -> Reading:
     """Read what the options name, and report what was decided and skipped.
 

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 from recognizer.management.dataset.options import add_source_options, read_source
-from recognizer.training.datasets.outputs import require_free
+from recognizer.training.datasets.outputs import require_free, require_outside
 from recognizer.training.datasets.packing import Packing, SplitRule, pack
 
 HELP = "Write a data set as resized, sharded TFRecords that are read back much faster."
+KEPT = "Nothing was written."
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -52,6 +53,8 @@ def run(options: dict[str, Any], report: Callable[[str], None]) -> None:
         sources=tuple(path.name for path in sources if path),
     )
     require_free(output)  # Before a long read, not after it.
+    for place in (options["source"], *options["extra"]):
+        require_outside(output, place)
     reading = read_source(options, report)
     index = pack(reading.faces, output, how, reading.groups, reading.further)
     splits = ", ".join(f"{split} {count:,}" for split, count in index.splits.items())

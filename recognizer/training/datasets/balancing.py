@@ -22,7 +22,7 @@ from recognizer.training.datasets import fer2013
 from recognizer.training.datasets.class_folders import file_digest, walk
 from recognizer.training.datasets.faces import FER2013_LABELS, DatasetError, Faces, majority
 from recognizer.training.datasets.inspection import SIDE, Source
-from recognizer.training.datasets.outputs import require_free, whole_folder
+from recognizer.training.datasets.outputs import require_free, require_outside, whole_folder
 from recognizer.training.datasets.pictures import read_image
 from recognizer.training.datasets.progress import bar
 from recognizer.training.datasets.result import Bad, tell_skipped
@@ -116,9 +116,8 @@ def balance_folder(
         BadParts: there are problems and `bad` is "stop".
         DatasetError: there are no pictures, the output is in use, or a class has no face left.
     """
-    if output.resolve().is_relative_to(root.resolve()):
-        raise DatasetError(f"{output} lies in {root}; give a folder outside of it.")
     require_free(output)
+    require_outside(output, root)
     pictures = [one for one in walk(root, bad, report) if not one.broken]
     folders: dict[int, Path] = {}
     classes: dict[Path, list[Original]] = {}

@@ -21,6 +21,7 @@ from recognizer.training.datasets import fer2013, fer2013_files
 from recognizer.training.datasets.class_folders import walk
 from recognizer.training.datasets.contact_sheets import Tile, write_sheet
 from recognizer.training.datasets.faces import DatasetError, majority
+from recognizer.training.datasets.folders import SHEETS
 from recognizer.training.datasets.inspection import (
     SMALLEST,
     Finding,
@@ -29,7 +30,7 @@ from recognizer.training.datasets.inspection import (
     find_faces,
     inspect,
 )
-from recognizer.training.datasets.outputs import require_free
+from recognizer.training.datasets.outputs import require_free, require_outside
 from recognizer.training.datasets.result import Bad, tell_skipped
 from recognizer.vision.emotions import EMOTIONS
 
@@ -166,11 +167,7 @@ def clean_folder(root: Path, job: Job) -> None:
         BadParts: there are problems and they are not to be skipped.
         DatasetError: there are no pictures, or the output tells of another cleaning.
     """
-    source, target = root.resolve(), job.output.resolve()
-    if target.is_relative_to(source) or source.is_relative_to(target):
-        raise DatasetError(
-            f"{job.output} and {root} lie one in the other; give an --output of its own."
-        )
+    require_outside(job.output, root)
     _claim(job.output)
     pictures = walk(root, job.bad, job.report)
     entries = [
@@ -315,7 +312,7 @@ def _list_dropped(
 def _draw_dropped(entries: Sequence[Entry], dropped: Mapping[str, str], folder: Path) -> None:
     """One sheet of tiles for every reason; those of an earlier cleaning are removed."""
     for why in _REASONS:
-        path = folder / f"dropped-{why.replace(' ', '-')}.jpg"
+        path = folder / SHEETS.replace("*", why.replace(" ", "-"))
         tiles = [
             Tile(entry.source, entry.label, Path(entry.name).name)
             for entry in entries

@@ -24,6 +24,9 @@ SPLIT_FOLDERS: Final = "split folders: train/<class>/* and test/<class>/* or val
 CLASS_FOLDERS: Final = "class folders: <class>/*, all of them Training"
 FERG: Final = "FERG-DB: <character>/<character>_<emotion>/*"
 
+# What `dataset clean` leaves beside the classes, to be looked at.
+SHEETS: Final = "dropped-*.jpg"
+
 HELD_OUT_SHARE: Final = 0.2
 SEED: Final = 1
 # An annotator for each of FER+'s ten: a folder's name counts as much as ten who agree.
@@ -58,14 +61,16 @@ def plan_folders(root: Path, hold_out: bool) -> Plan | None:
     """
     inside = subfolders(root)
     if any(folder.name.casefold() in _SPLITS for folder in inside):
-        return _plan_splits(root, inside, hold_out)
-    if any(index is not None for index in class_indices(map(_name, inside)).values()):
+        plan = _plan_splits(root, inside, hold_out)
+    elif any(index is not None for index in class_indices(map(_name, inside)).values()):
         plan = Plan(root, CLASS_FOLDERS)
         _add_classes(plan, [(folder, "Training") for folder in inside])
-        return plan
-    if any(_emotions_of(folder) for folder in inside):
-        return _plan_characters(root, inside, hold_out)
-    return None
+    elif any(_emotions_of(folder) for folder in inside):
+        plan = _plan_characters(root, inside, hold_out)
+    else:
+        return None
+    refuse_loose(plan, root)
+    return plan
 
 
 def _plan_splits(root: Path, inside: Sequence[Path], hold_out: bool) -> Plan:
@@ -84,7 +89,7 @@ def _plan_splits(root: Path, inside: Sequence[Path], hold_out: bool) -> Plan:
                 plan.problems.append(Problem(str(folder), what))
         elif split == "Training" or hold_out:
             classes += [(inner, split) for inner in subfolders(folder)]
-            _refuse_loose(plan, folder)
+            refuse_loose(plan, folder)
         else:
             plan.notes.append(f"{folder} is held out by its own data set, so it was left out.")
     _add_classes(plan, classes)
@@ -105,7 +110,7 @@ def _plan_characters(root: Path, inside: Sequence[Path], hold_out: bool) -> Plan
         split = "PublicTest" if folder.name in held_out else "Training"
         for inner in subfolders(folder):
             _add_class(plan, inner, class_index(_emotion_of(folder, inner)), split, folder.name)
-        _refuse_loose(plan, folder)
+        refuse_loose(plan, folder)
     return plan
 
 
@@ -155,11 +160,15 @@ def _add_class(plan: Plan, folder: Path, index: int | None, split: str, group: s
         plan.add(file, fer2013_label(index), votes, split, group)
 
 
-def _refuse_loose(plan: Plan, folder: Path) -> None:
+def refuse_loose(plan: Plan, folder: Path) -> None:
+    """Add the images that lie in the folder itself, and so in no class, to the problems."""
     loose = [
         file
         for file in folder.iterdir()
-        if file.suffix.casefold() in _PICTURES and not file.name.startswith(".") and file.is_file()
+        if file.suffix.casefold() in _PICTURES
+        and not file.name.startswith(".")
+        and not (folder == plan.root and file.match(SHEETS))
+        and file.is_file()
     ]
     if loose:
         what = f"images: {len(loose)} outside of every class, such as {min(loose).name}."

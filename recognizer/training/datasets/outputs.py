@@ -23,6 +23,19 @@ def require_free(output: Path) -> None:
         raise DatasetError(f"{output} is a mount point; give a folder in it.")
 
 
+def require_outside(output: Path, source: Path) -> None:
+    """DatasetError when one lies in the other: what is written would become part of what is read.
+
+    Links are followed.
+    """
+    target, origin = output.resolve(), source.resolve()
+    if target.is_relative_to(origin) or origin.is_relative_to(target):
+        raise DatasetError(
+            f"{output} and {source} lie one in the other; give an output folder outside of the "
+            "data set."
+        )
+
+
 @contextmanager
 def whole_folder(output: Path) -> Iterator[Path]:
     """A hidden folder beside `output` to write into; it takes that name if all goes well.

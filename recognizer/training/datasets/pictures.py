@@ -104,14 +104,20 @@ def subfolders(folder: Path) -> list[Path]:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Every file in a folder and the folders in it, by name, without hidden ones and litter."""
-    found: list[Path] = []
+    """Every file in a folder and the folders in it, by name, without hidden ones and litter.
+
+    Links are followed, and each folder is looked into once: links may lead in a circle.
+    """
+    return list(_files_below(folder, set()))
+
+
+def _files_below(folder: Path, seen: set[Path]) -> Iterator[Path]:
+    seen.add(folder.resolve())
     for entry in sorted(_entries(folder)):
-        if entry.is_dir() and not entry.is_symlink():
-            found += files_below(entry)
-        elif not entry.is_dir():
-            found.append(entry)
-    return found
+        if not entry.is_dir():
+            yield entry
+        elif entry.resolve() not in seen:
+            yield from _files_below(entry, seen)
 
 
 def _entries(folder: Path) -> Iterator[Path]:

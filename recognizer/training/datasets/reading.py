@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 
 from recognizer.training.datasets import fer2013
 from recognizer.training.datasets.faces import DatasetError, Faces
-from recognizer.training.datasets.folders import CLASS_FOLDERS, FERG, SPLIT_FOLDERS, plan_folders
+from recognizer.training.datasets.folders import (
+    CLASS_FOLDERS,
+    FERG,
+    SPLIT_FOLDERS,
+    plan_folders,
+    refuse_loose,
+)
 from recognizer.training.datasets.packing import is_packed, read_groups, read_packed
 from recognizer.training.datasets.pictures import Plan, carry_out, grey_square, subfolders
 from recognizer.training.datasets.result import Bad, Problem, Reading, joined
@@ -81,13 +87,19 @@ def plan_images(folder: Path, hold_out: bool = True) -> Plan | None:
     Raises:
         DatasetError: a folder or votes.csv cannot be read.
     """
+    around: list[Path] = []
     while True:
         plan = plan_votes(folder, hold_out) or plan_folders(folder, hold_out)
         # Archives often hold one folder that holds all.
         inside = subfolders(folder)
         if plan is not None or len(inside) != 1:
-            return plan
+            break
+        around.append(folder)
         folder = inside[0]
+    if plan is not None:
+        for outer in around:
+            refuse_loose(plan, outer)
+    return plan
 
 
 def training_and_held_out(reading: Reading) -> tuple[Faces, Faces]:
