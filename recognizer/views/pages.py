@@ -188,7 +188,14 @@ def about(request: HttpRequest) -> HttpResponse:
         card = None
     metrics = card["metrics"] if card else {}
     measured = metrics.get("PublicTest odd rows", {}).get("ferplus")
-    context = {"card": card, "measured": measured, "retention_days": settings.GUEST_RETENTION_DAYS}
+    source = card["data"].get("source", "") if card else ""
+    context = {
+        "card": card,
+        "measured": measured,
+        # What the site's own models were measured on is known by the name of its file or folder.
+        "held_out": "" if "FER-2013" in source else source.partition(" (")[0],
+        "retention_days": settings.GUEST_RETENTION_DAYS,
+    }
     return render(request, "about.html", context)
 
 

@@ -1,3 +1,6 @@
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 from django.test import Client
 from pytest_django import Settings
@@ -23,6 +26,26 @@ def test_it_names_the_model_with_its_numbers(guest_client: Client) -> None:
     measured = answer.context["measured"]
     assert 0.5 < measured["accuracy"] <= measured["top2_accuracy"] <= 1
     assert 0 < measured["coverage"] <= 1
+
+
+def test_it_names_what_an_own_model_was_measured_on(
+    guest_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "PublicTest" in guest_client.get("/about/").content.decode()
+    shipped = model_versions.classifier().card
+    odd = shipped.metrics["PublicTest odd rows"]
+    # It answers nothing, so it is wrong about nothing.
+    silent = odd["ferplus"] | {"coverage": 0.0, "selective_error": None}
+    own = replace(
+        shipped,
+        data={"source": "portraits (class folders)"},
+        metrics={**shipped.metrics, "PublicTest odd rows": {**odd, "ferplus": silent}},
+    )
+    monkeypatch.setattr(model_versions, "classifier", lambda: SimpleNamespace(card=own))
+    page = guest_client.get("/about/").content.decode()
+    assert "faces of portraits" in page
+    assert "PublicTest" not in page
+    assert "Wrong among those" not in page
 
 
 def test_it_opens_without_a_model(guest_client: Client, settings: Settings) -> None:
