@@ -1,6 +1,7 @@
 """Optimisers by name, and one that Keras lacks. Importing this module imports TensorFlow."""
 
 import math
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -82,6 +83,8 @@ class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]  # untyped
         weight_decay: float,
         momentum: float = 0.95,
         adam_ratio: float = 0.1,
+        name: str = "muon",
+        **kwargs: Any,
     ) -> None:
         """Set up.
 
@@ -90,10 +93,16 @@ class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]  # untyped
             weight_decay: decoupled; see `exclude_from_weight_decay`.
             momentum: of the convolutions' gradients.
             adam_ratio: what Adam learns with, as a share of `learning_rate`.
+            name, kwargs: as of every Keras optimiser.
         """
-        super().__init__(learning_rate, weight_decay=weight_decay, name="muon")
+        super().__init__(learning_rate, weight_decay=weight_decay, name=name, **kwargs)
         self.momentum = momentum
         self.adam_ratio = adam_ratio
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` makes the same optimiser of."""
+        own = {"momentum": self.momentum, "adam_ratio": self.adam_ratio}
+        return {**super().get_config(), **own}
 
     def build(self, variables: list[keras.Variable]) -> None:
         """Make the moments of every variable."""

@@ -74,3 +74,10 @@ def _apply(
     optimizer.build([variable])
     for gradient in gradients:
         optimizer.apply([keras.ops.convert_to_tensor(gradient)], [variable])
+
+
+def test_muon_comes_back_from_its_settings() -> None:
+    muon = Muon(0.02, 0.01, momentum=0.9, adam_ratio=0.2)
+    again = Muon.from_config(muon.get_config())
+    assert again.get_config() == muon.get_config()
+    assert (again.momentum, again.adam_ratio, again.weight_decay) == (0.9, 0.2, 0.01)
