@@ -268,7 +268,7 @@ def test_one_model_is_headed_by_the_name_it_has_here(
     report = tmp_path / "report.html"
     evaluate(*arguments, "--model", "colleague", "--report", report)
     said = capsys.readouterr()
-    assert said.out.startswith("colleague on PublicTest")
+    assert said.out.startswith("colleague on FER-2013 with FER+ votes, PublicTest")
     assert 'colleague is called "one" in its card.' in said.err
     assert "<h1>colleague 2026.11</h1>" in report.read_text()
 
