@@ -85,7 +85,7 @@ def _run(options: argparse.Namespace, folder: Path) -> None:
     _write_reference(faces, pool, folder)
     people = _people()
     truths = {}
-    for number, row in enumerate(tqdm(chosen, "photos", unit="photo")):
+    for number, row in enumerate(tqdm(chosen, "photos", disable=None, unit="photo")):
         face = _sent(people[number % PEOPLE], rows.images[row], row in held_out, rng)
         if face:
             truths[face.pk] = EMOTIONS[labels[row]]
