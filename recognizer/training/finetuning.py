@@ -27,6 +27,7 @@ from recognizer.training.augmentation import Augmentation, augment
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.fitted import logits
 from recognizer.training.forgetting import Exam, NoFaceRule, exam, noise, too_many
+from recognizer.training.losses import cross_entropy
 from recognizer.training.networks import HEAD_WIDTHS
 from recognizer.training.non_faces import background
 from recognizer.training.optimizers import decay_kernels_only
@@ -354,7 +355,7 @@ def _step(
         with tf.GradientTape() as tape:
             # Not in training mode: so few faces have no batch statistics worth having.
             output = model(faces, training=False)
-            loss = tf.nn.softmax_cross_entropy_with_logits(votes, output["ferplus"])
+            loss = cross_entropy(votes, output["ferplus"])
             for head in others:
                 loss += keep * _difference(answers[head], output[head])
             if NOT_A_FACE_HEAD in model.output:

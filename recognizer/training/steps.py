@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from recognizer.training.ema import MovingAverage
 from recognizer.training.hyperparameters import Fitting
+from recognizer.training.losses import cross_entropy
 from recognizer.training.networks import HEAD_WIDTHS
 
 _LONG = 1000  # steps; fewer are done before XLA's half minute has paid
@@ -41,8 +42,8 @@ def training_step(
         ferplus = (1 - smooth) * ferplus + smooth / HEAD_WIDTHS["ferplus"]
         with tf.GradientTape() as tape:
             output = model(faces, training=True)
-            votes = _cross_entropy(ferplus, output["ferplus"] + adjustment)
-            own = _cross_entropy(fer2013, output["fer2013"])
+            votes = cross_entropy(ferplus, output["ferplus"] + adjustment)
+            own = cross_entropy(fer2013, output["fer2013"])
             doubt = tf.nn.sigmoid_cross_entropy_with_logits(
                 ambiguous[:, None], output["ambiguous"]
             )[:, 0]
@@ -58,15 +59,6 @@ def training_step(
 
     compiled: Callable[..., tf.Tensor] = tf.function(step, jit_compile=jit_compile)
     return compiled
-
-
-def _cross_entropy(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """(N,) nothing for a row of zeros, which has no label, and nothing learned from it.
-
-    TensorFlow's own takes for granted that targets sum to 1: a row of zeros costs nothing there
-    either, but its gradient drives all logits down, and in the end the loss up without limit.
-    """
-    return -tf.reduce_sum(targets * tf.nn.log_softmax(logits), axis=-1)
 
 
 def worth_compiling(model: keras.Model, how: Fitting, steps: int) -> bool:

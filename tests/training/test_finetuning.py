@@ -26,6 +26,7 @@ from recognizer.training.finetuning import (
 )
 from recognizer.training.fitted import logits
 from recognizer.training.forgetting import exam
+from recognizer.training.networks import ResNet9
 from recognizer.vision.classification import OnnxClassifier, softmax
 from recognizer.vision.emotions import EMOTIONS
 from tests.training.fitted_model import QUICK, negatives
@@ -273,3 +274,13 @@ def test_noise_may_take_its_certainty_but_gives_no_accuracy(
     found = fine_tune(network(), noise(reviewed), None, replace(QUICK, steps=40), quiet)
     # Chance is an eighth; whoever saw the faces that they are judged by would do far better.
     assert max(way.accuracy for way in found.ways) < 0.3
+
+
+def test_pictures_without_a_face_say_nothing_of_emotions() -> None:
+    model = ResNet9(widths=(4, 8, 8), dropout=0.0, squeeze=2).build()
+    before = keras.models.clone_model(model)
+    before.set_weights(model.get_weights())
+    step = finetuning._step(model, before, keras.optimizers.SGD(0.5), keep=0.0)
+    step(np.random.default_rng(0).normal(size=(4, 48, 48, 1)), np.zeros((4, 8), np.float32))
+    for weight, old in zip(model.get_weights(), before.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, old)
