@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from recognizer.training.augmentation import Augmentation, augment
 from recognizer.training.datasets import fer2013
 from recognizer.training.datasets.class_folders import file_digest, walk
-from recognizer.training.datasets.faces import FER2013_LABELS, DatasetError, Faces, majority
+from recognizer.training.datasets.faces import FER2013_LABELS, DatasetError, Faces
 from recognizer.training.datasets.inspection import SIDE, Source
 from recognizer.training.datasets.outputs import require_free, require_outside, whole_folder
 from recognizer.training.datasets.pictures import read_image
@@ -174,7 +174,7 @@ def balance_fer2013(
     labels = faces.labels
     names: tuple[str, ...] = FER2013_LABELS
     if not own_labels:
-        labels, names = majority(faces.votes), EMOTIONS
+        labels, names = faces.majority, EMOTIONS
     folders = _split_folders(faces)
     classes: dict[Path, list[Original]] = {}
     held_out: dict[Path, NDArray[np.uint8]] = {}

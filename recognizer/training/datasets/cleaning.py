@@ -20,7 +20,7 @@ import numpy as np
 from recognizer.training.datasets import fer2013, fer2013_files
 from recognizer.training.datasets.class_folders import walk
 from recognizer.training.datasets.contact_sheets import Tile, write_sheet
-from recognizer.training.datasets.faces import DatasetError, majority
+from recognizer.training.datasets.faces import DatasetError
 from recognizer.training.datasets.folders import SHEETS
 from recognizer.training.datasets.inspection import (
     SMALLEST,
@@ -148,7 +148,7 @@ def clean_fer2013(pixels: Path, ferplus: Path, job: Job) -> None:
     _claim(job.output)
     faces, numbers, problems = fer2013.read_rows(pixels, ferplus, job.bad)
     tell_skipped(problems, job.report)
-    kinds = [KINDS[kind] for kind in majority(faces.votes)]
+    kinds = [KINDS[kind] for kind in faces.majority]
     judged = (job.all_splits | (faces.splits == "Training")).tolist()
     entries = [
         Entry(f"row {numbers[row]}", kinds[row], str(faces.splits[row]), judged[row], image)
