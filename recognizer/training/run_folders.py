@@ -1,7 +1,6 @@
 """Run folders: whose they are, and what was done in them. Nothing here fits anything."""
 
 import csv
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -9,8 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
+from recognizer.training.datasets import journals
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.hyperparameters import NO_PATHS, Fitting
 from recognizer.training.networks import name_of
@@ -74,8 +72,7 @@ def _whole(path: str) -> str:
 
 def fingerprint(training: TrainingSet, validation: Faces) -> str:
     """SHA-256, in hex, of everything that is learned from and watched."""
-    digest = hashlib.sha256()
-    for array in (
+    return journals.fingerprint(
         training.images,
         training.ferplus,
         training.fer2013,
@@ -83,9 +80,7 @@ def fingerprint(training: TrainingSet, validation: Faces) -> str:
         validation.images,
         validation.votes,
         validation.labels,
-    ):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+    )
 
 
 def append(run: Path, line: dict[str, float]) -> None:

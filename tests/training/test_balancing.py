@@ -1,11 +1,12 @@
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from recognizer.training.augmentation import Augmentation
+from recognizer.training.augmentation import Augmentation, augment
 from recognizer.training.datasets import balancing
 from recognizer.training.datasets.balancing import Balance, balance_fer2013, balance_folder
 from recognizer.training.datasets.faces import DatasetError
@@ -190,7 +191,7 @@ def test_two_folders_of_one_class_become_one(tmp_path: Path) -> None:
     assert names(tmp_path / "out/train/angry") == ["a-2.png", "a.png"]
 
 
-def test_a_killed_run_is_started_again_with_the_same_result(
+def test_a_killed_run_goes_on_after_the_last_class_with_the_same_result(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Killed(BaseException):
@@ -200,22 +201,28 @@ def test_a_killed_run_is_started_again_with_the_same_result(
         files = (path for path in folder.rglob("*") if path.is_file())
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
-    def kill_at_third_copy(*_: object) -> np.ndarray:
-        tried.append(1)
-        if len(tried) == 3:
-            raise Killed
-        return np.zeros((48, 48), np.uint8)
+    def varied(until: int | None = None) -> int:
+        """How many pictures a run varies; it is killed at that one."""
+        tried: list[int] = []
 
-    tried: list[int] = []
+        def count(*arguments: Any) -> np.ndarray:
+            tried.append(1)
+            if len(tried) == until:
+                raise Killed
+            return augment(*arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(balancing, "augment", count)
+            with suppress(Killed):
+                balance_folder(root, output, Balance(per_class=10), ignore)
+        return len(tried)
+
+    output = tmp_path / "unbroken"
+    unbroken = varied()
     output = tmp_path / "out"
-    with monkeypatch.context() as patch:
-        patch.setattr(balancing, "augment", kill_at_third_copy)
-        patch.setattr(shutil, "rmtree", lambda *_, **__: None)  # a kill cleans nothing up
-        with pytest.raises(Killed):
-            balance_folder(root, output, Balance(per_class=6), ignore)
+    assert varied(until=unbroken) == unbroken
     assert not output.exists()
-    balance_folder(root, output, Balance(per_class=6), ignore)
-    balance_folder(root, tmp_path / "unbroken", Balance(per_class=6), ignore)
+    assert 0 < varied() < unbroken
     assert made(output) == made(tmp_path / "unbroken")
     assert names(tmp_path) == ["out", "set", "unbroken"]
 

@@ -11,7 +11,7 @@ import pytest
 from recognizer.training.datasets import fer2013
 from recognizer.training.datasets.cleaning import Job, Limits, clean_fer2013, clean_folder, reason
 from recognizer.training.datasets.faces import DatasetError
-from recognizer.training.datasets.inspection import Journal, Sighting, find_faces, inspect
+from recognizer.training.datasets.inspection import Findings, Sighting, find_faces, inspect
 from recognizer.training.datasets.result import BadParts
 from tests.training.drawing import write_fer2013, write_ferplus
 from tests.training.pictures import faceless, tight_crop, write_picture
@@ -200,37 +200,37 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
     pictures = {f"row {value}": np.full((8, 8), value, np.uint8) for value in range(4)}
     path = tmp_path / "findings.jsonl"
-    inspect({"row 0": pictures["row 0"]}, Journal(path, {"data": "a"}), look, 1)
+    inspect({"row 0": pictures["row 0"]}, Findings(path, {"data": "a"}), look, 1)
     with path.open("a") as file:
         file.write('["row 1", [[0.99, 0.')
-    journal = Journal(path, {"data": "a"})
-    inspect(pictures, journal, look, 1)
+    findings = Findings(path, {"data": "a"})
+    inspect(pictures, findings, look, 1)
     assert seen == [0, 1, 2, 3]
-    assert Journal(path, {"data": "a"}).findings == dict.fromkeys(pictures, (GOOD,))
+    assert Findings(path, {"data": "a"}).found == dict.fromkeys(pictures, (GOOD,))
 
 
 def test_findings_of_other_settings_are_refused(tmp_path: Path) -> None:
-    Journal(tmp_path / "findings.jsonl", {"data": "a"})
+    Findings(tmp_path / "findings.jsonl", {"data": "a"})
     with pytest.raises(DatasetError, match="other settings"):
-        Journal(tmp_path / "findings.jsonl", {"data": "b"})
+        Findings(tmp_path / "findings.jsonl", {"data": "b"})
 
 
 def test_a_damaged_journal_is_named(tmp_path: Path) -> None:
-    Journal(tmp_path / "findings.jsonl", {"data": "a"})
+    Findings(tmp_path / "findings.jsonl", {"data": "a"})
     with (tmp_path / "findings.jsonl").open("a") as file:
         file.write("nonsense\n")
     with pytest.raises(DatasetError, match="damaged"):
-        Journal(tmp_path / "findings.jsonl", {"data": "a"})
+        Findings(tmp_path / "findings.jsonl", {"data": "a"})
 
 
 def test_two_processes_find_what_one_finds(tmp_path: Path, face: np.ndarray) -> None:
     # More than one process takes at a time, so that both have work.
     pictures = {f"row {row}": faceless(row) for row in range(70)} | {"row 69": face}
-    one, two = (Journal(tmp_path / f"{name}.jsonl", {}) for name in ("one", "two"))
+    one, two = (Findings(tmp_path / f"{name}.jsonl", {}) for name in ("one", "two"))
     inspect(pictures, one, LOOK, 1)
     inspect(pictures, two, LOOK, 2)
-    assert two.findings == one.findings
-    assert list(two.findings) == list(pictures)
+    assert two.found == one.found
+    assert list(two.found) == list(pictures)
 
 
 def test_a_folder_in_use_is_refused(pair: tuple[Path, Path], job: Job) -> None:

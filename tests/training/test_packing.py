@@ -1,7 +1,6 @@
 """Drawn faces, packed and read back; TensorFlow's own reader is in test_streaming.py."""
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -195,33 +194,70 @@ def test_a_place_that_cannot_be_written_is_named(faces: Faces, tmp_path: Path) -
         pack(faces, tmp_path / "file" / "packed", Packing())
 
 
-def test_a_killed_packing_leaves_no_folder_and_the_next_starts_afresh(
-    faces: Faces, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def killed_at_third_shard(faces: Faces, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Killed(BaseException):
         pass
 
     encode = tfrecord.encode
     written: list[int] = []
 
-    def kill_at_third_shard(*arguments: object) -> object:
+    def kill(*arguments: object) -> object:
         written.append(1)
         if len(written) == 3:
             raise Killed
         return encode(*arguments)  # type: ignore[arg-type]
 
-    output, partial = tmp_path / "output", tmp_path / ".output.partial"
     with monkeypatch.context() as patch:
-        patch.setattr(tfrecord, "encode", kill_at_third_shard)
-        patch.setattr(shutil, "rmtree", lambda *_, **__: None)  # nor does a kill clean up
+        patch.setattr(tfrecord, "encode", kill)
         with pytest.raises(Killed):
             pack(faces, output, Packing(shards=3))
     assert not output.exists()
-    assert len(list(partial.iterdir())) == 2
-    (partial / "Training-00000-of-00099.tfrecord").write_text("of other settings")
-    pack(faces, output, Packing(shards=3))
+
+
+def counted_shards(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows by the number of faces of every shard that is written."""
+    encode = tfrecord.encode
+    written: list[int] = []
+
+    def count(images: np.ndarray, integers: dict[str, np.ndarray]) -> object:
+        written.append(len(images))
+        return encode(images, integers)
+
+    monkeypatch.setattr(tfrecord, "encode", count)
+    return written
+
+
+def test_a_killed_packing_leaves_no_folder_and_is_gone_on_with(
+    faces: Faces, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "output"
+    killed_at_third_shard(faces, output, monkeypatch)
+    written = counted_shards(monkeypatch)
+    index = pack(faces, output, Packing(shards=3))
+    assert len(written) == len(index.shards) - 2
     assert contents(output) == contents(packed)
-    assert not partial.exists()
+    assert names(tmp_path) == ["output", "packed"]
+
+
+@pytest.mark.parametrize("changed", ["settings", "faces"])
+def test_what_another_packing_left_is_cleared_away(
+    changed: str, faces: Faces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, fresh = tmp_path / "output", tmp_path / "fresh"
+    killed_at_third_shard(faces, output, monkeypatch)
+    how = Packing(shards=3)
+    if changed == "settings":
+        how = replace(how, seed=2)
+    else:
+        faces = replace(faces, images=255 - faces.images)
+    pack(faces, output, how)
+    pack(faces, fresh, how)
+    assert contents(output) == contents(fresh)
+    assert names(tmp_path) == ["fresh", "output"]
 
 
 def edit(change: Callable[[dict[str, object]], object]) -> Callable[[Path], None]:

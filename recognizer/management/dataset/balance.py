@@ -20,7 +20,7 @@ HELP = (
     "ones are topped up with varied copies that are named after their originals. Held-out splits "
     "are copied as they are."
 )
-KEPT = "Nothing was written."
+KEPT = "Called again in the same way, it goes on after what is finished."
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -10,7 +10,7 @@ from recognizer.training.datasets.outputs import require_free, require_outside
 from recognizer.training.datasets.packing import Packing, SplitRule, pack
 
 HELP = "Write a data set as resized, sharded TFRecords that are read back much faster."
-KEPT = "Nothing was written."
+KEPT = "Called again in the same way, it goes on after what is finished."
 
 
 def add_arguments(parser: ArgumentParser) -> None:

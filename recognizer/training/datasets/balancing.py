@@ -2,16 +2,16 @@
 varied copies.
 
 Only what is learned from is balanced; held-out pictures stay as many and as they are, for
-numbers measured on copies would say nothing.
+numbers measured on copies would say nothing. A killed run goes on after the last finished class.
 """
 
 import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -19,10 +19,16 @@ from numpy.typing import NDArray
 
 from recognizer.training.augmentation import Augmentation, augment
 from recognizer.training.datasets import fer2013
-from recognizer.training.datasets.class_folders import file_digest, walk
+from recognizer.training.datasets.class_folders import file_digest, listing_digest, walk
 from recognizer.training.datasets.faces import FER2013_LABELS, DatasetError, Faces
 from recognizer.training.datasets.inspection import SIDE, Source
-from recognizer.training.datasets.outputs import require_free, require_outside, whole_folder
+from recognizer.training.datasets.journals import fingerprint
+from recognizer.training.datasets.outputs import (
+    Parts,
+    require_free,
+    require_outside,
+    whole_folder,
+)
 from recognizer.training.datasets.pictures import read_image
 from recognizer.training.datasets.progress import bar
 from recognizer.training.datasets.result import Bad, tell_skipped
@@ -94,17 +100,6 @@ class Original:
     source: Source
 
 
-@dataclass(frozen=True, slots=True)
-class Filled:
-    """What became of one class."""
-
-    originals: int
-    used: int
-    varied: int
-    copies: int
-    skipped: int
-
-
 def balance_folder(
     root: Path, output: Path, how: Balance, report: Callable[[str], None], bad: Bad = "stop"
 ) -> None:
@@ -133,9 +128,9 @@ def balance_folder(
         folder = folders.setdefault(one.column, Path(one.split, one.label))
         classes.setdefault(folder, []).append(Original(one.name, one.path.stem, one.path))
     _require_training(classes, root)
-    with whole_folder(output) as whole:
+    with whole_folder(output, _about(how, listing_digest(pictures))) as whole:
         for one in held_out:
-            copy = whole / one.name
+            copy = whole.folder / one.name
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(one.path, copy)
         _fill_all(classes, whole, how, report)
@@ -193,10 +188,11 @@ def balance_fer2013(
         else:
             held_out[folder / f"{stem}.png"] = faces.images[row]
     _require_training(classes, pixels)
-    with whole_folder(output) as whole:
+    data = fingerprint(faces.images, labels, faces.splits, numbers)
+    with whole_folder(output, _about(how, data)) as whole:
         for name, image in held_out.items():
-            (whole / name).parent.mkdir(parents=True, exist_ok=True)
-            _write(whole / name, image)
+            (whole.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            _write(whole.folder / name, image)
         _fill_all(classes, whole, how, report)
     report(
         f"{len(held_out)} held-out rows were written as they are. Left out: {left_out} rows "
@@ -216,23 +212,27 @@ def _require_training(classes: dict[Path, list[Original]], source: Path) -> None
         raise DatasetError(f"{source} has nothing to learn from: no Training rows, no train/.")
 
 
+def _about(how: Balance, data: str) -> dict[str, Any]:
+    return {"settings": asdict(how), "data": data}
+
+
 def _fill_all(
     classes: dict[Path, list[Original]],
-    output: Path,
+    whole: Parts,
     how: Balance,
     report: Callable[[str], None],
 ) -> None:
     filled = {}
     for number, (folder, originals) in enumerate(sorted(classes.items())):
-        rng = np.random.default_rng([how.seed, number])
-        filled[folder.name] = _fill(output / folder, originals, how, rng, report)
-    settings = asdict(how)
-    summary = {"settings": settings, "classes": {name: asdict(f) for name, f in filled.items()}}
-    (output / "balance.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+        fill = partial(_fill, whole.folder / folder, originals, how, number, report)
+        filled[folder.name] = whole.once(folder.as_posix(), fill)
+    summary = {"settings": asdict(how), "classes": filled}
+    text = json.dumps(summary, indent=2) + "\n"
+    (whole.folder / "balance.json").write_text(text, encoding="utf-8")
     for name, one in filled.items():
         report(
-            f"{name}: {one.originals} originals, {one.used} used ({one.varied} of them varied), "
-            f"{one.copies} copies added, {one.skipped} skipped."
+            "{name}: {originals} originals, {used} used ({varied} of them varied), "
+            "{copies} copies added, {skipped} skipped.".format(name=name, **one)
         )
 
 
@@ -240,10 +240,18 @@ def _fill(
     folder: Path,
     originals: Sequence[Original],
     how: Balance,
-    rng: np.random.Generator,
+    number: int,
     report: Callable[[str], None],
-) -> Filled:
-    """Write one class: originals first, some of them varied, then copies of each in turn."""
+) -> dict[str, int]:
+    """Write one class: originals first, some of them varied, then copies of each in turn.
+
+    `number` tells its random numbers from those of the other classes.
+
+    Returns:
+        How many originals there are, were used, were varied themselves and were skipped, and how
+        many copies were added.
+    """
+    rng = np.random.default_rng([how.seed, number])
     chosen, skipped = _choose(folder.name, originals, how, rng, report)
     if not chosen:
         raise DatasetError(f"The class {folder.name} has no picture that can be used.")
@@ -258,7 +266,13 @@ def _fill(
             face = augment(face, how.variation, rng)
         _write(folder / f"{names.free(stem)}.png", face)
     varied, copies = len(chosen) - untouched, how.per_class - len(chosen)
-    return Filled(len(originals), len(chosen), varied, copies, skipped)
+    return {
+        "originals": len(originals),
+        "used": len(chosen),
+        "varied": varied,
+        "copies": copies,
+        "skipped": skipped,
+    }
 
 
 def _choose(

@@ -5,7 +5,6 @@ difficult pictures would flatter every number measured on it.
 """
 
 import csv
-import hashlib
 import json
 import shutil
 from collections import Counter
@@ -18,18 +17,19 @@ from typing import Any, Final
 import numpy as np
 
 from recognizer.training.datasets import fer2013, fer2013_files
-from recognizer.training.datasets.class_folders import walk
+from recognizer.training.datasets.class_folders import listing_digest, walk
 from recognizer.training.datasets.contact_sheets import Tile, write_sheet
 from recognizer.training.datasets.faces import DatasetError
 from recognizer.training.datasets.folders import SHEETS
 from recognizer.training.datasets.inspection import (
     SMALLEST,
     Finding,
-    Journal,
+    Findings,
     Source,
     find_faces,
     inspect,
 )
+from recognizer.training.datasets.journals import fingerprint
 from recognizer.training.datasets.outputs import require_free, require_outside
 from recognizer.training.datasets.result import Bad, tell_skipped
 from recognizer.vision.emotions import EMOTIONS
@@ -154,7 +154,7 @@ def clean_fer2013(pixels: Path, ferplus: Path, job: Job) -> None:
         Entry(f"row {numbers[row]}", kinds[row], str(faces.splits[row]), judged[row], image)
         for row, image in enumerate(faces.images)
     ]
-    dropped = _judge(entries, hashlib.sha256(faces.images.tobytes()).hexdigest(), job)
+    dropped = _judge(entries, fingerprint(faces.images), job)
     rows = np.array([entry.name not in dropped for entry in entries])
     fer2013_files.write(faces.where(rows), (numbers[rows] - 1).tolist(), job.output)
     job.report(f"{rows.sum()} rows are in {job.output}.")
@@ -181,8 +181,7 @@ def clean_folder(root: Path, job: Job) -> None:
         )
         for one in pictures
     ]
-    listing = "".join(f"{one.name}\0{one.path.lstat().st_size}\n" for one in pictures)
-    dropped = _judge(entries, hashlib.sha256(listing.encode()).hexdigest(), job)
+    dropped = _judge(entries, listing_digest(pictures), job)
     for one in pictures:
         copy = job.output / one.name
         if one.name in dropped:
@@ -210,12 +209,12 @@ def _judge(entries: Sequence[Entry], digest: str, job: Job) -> dict[str, str]:
     # Higher scores and the other limits are asked of what was found, so they may change without
     # looking again.
     about = {"data": digest, **look.keywords}
-    journal = Journal(job.output / FINDINGS, about)
+    findings = Findings(job.output / FINDINGS, about)
     judged = [entry for entry in entries if entry.judged]
-    inspect({entry.name: entry.source for entry in judged}, journal, look, job.workers)
-    reasons = {entry.name: reason(journal.findings[entry.name], limits) for entry in judged}
+    inspect({entry.name: entry.source for entry in judged}, findings, look, job.workers)
+    reasons = {entry.name: reason(findings.found[entry.name], limits) for entry in judged}
     dropped = {name: why for name, why in reasons.items() if why}
-    _list_dropped(entries, dropped, journal.findings, job.output / "dropped.csv")
+    _list_dropped(entries, dropped, findings.found, job.output / "dropped.csv")
     _draw_dropped(entries, dropped, job.output)
     table = _count(entries, dropped)
     summary = {

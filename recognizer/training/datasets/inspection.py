@@ -1,7 +1,5 @@
 """What a detector sees in each picture of a data set: slow, so in parallel and never twice."""
 
-import json
-import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -17,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.training.datasets.faces import DatasetError
+from recognizer.training.datasets.journals import Journal
 from recognizer.training.datasets.pictures import read_image
 from recognizer.training.datasets.progress import bar
 from recognizer.training.framing import bordered
@@ -86,80 +85,51 @@ def _detector(smallest: float, score: float) -> MTCNN:
     return MTCNN(min_face, _PYRAMID, (0.6, 0.7, score), threads=1)
 
 
-class Journal:
-    """The findings so far, one line of JSON for each picture; a killed run goes on with them."""
+class Findings:
+    """The findings so far, by the pictures' names; a killed run goes on with them."""
 
     def __init__(self, path: Path, about: Mapping[str, Any]) -> None:
-        """Open or begin the journal.
-
-        Args:
-            path: its file.
-            about: the data set and how it is looked at; findings of others are refused.
-
-        Raises:
-            DatasetError: the file tells of something else, or is no journal.
-        """
-        self.path = path
-        self.findings: dict[str, Finding] = {}
-        heading = json.loads(json.dumps(about))
-        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-        # A killed run may have left half a line.
-        if lines and not lines[-1].endswith(b"\n"):
-            lines.pop()
+        """Open or begin them; the arguments and the errors are those of `Journal`."""
+        self._journal = Journal(path, about)
         try:
-            begun = [json.loads(line) for line in lines]
-            if begun and begun[0] != heading:
-                raise DatasetError(
-                    f"{path} was begun with another data set or with other settings. Give another "
-                    "--output, or remove the file to look at all pictures again."
-                )
-            for name, finding in begun[1:]:
-                self.findings[name] = (
-                    finding if isinstance(finding, str) else tuple(Sighting(*s) for s in finding)
-                )
-        except (ValueError, TypeError) as error:
-            if isinstance(error, DatasetError):
-                raise
+            self.found = {name: _finding(one) for name, one in self._journal.entries.items()}
+        except TypeError as error:
             raise DatasetError(f"{path} is damaged; remove it to begin anew.") from error
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.truncate(path, sum(map(len, lines))) if path.exists() else path.touch()
-        if not begun:
-            self._append([heading])
 
     def add(self, findings: Mapping[str, Finding]) -> None:
-        self._append(list(findings.items()))
-        self.findings.update(findings)
+        self._journal.add(findings)
+        self.found.update(findings)
 
-    def _append(self, values: Sequence[Any]) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(value) + "\n" for value in values)
+
+def _finding(entry: Any) -> Finding:
+    return entry if isinstance(entry, str) else tuple(Sighting(*values) for values in entry)
 
 
 def inspect(
     pictures: Mapping[str, Source],
-    journal: Journal,
+    findings: Findings,
     look: Callable[[NDArray[np.uint8]], tuple[Sighting, ...]],
     workers: int,
 ) -> None:
-    """Look at every picture that the journal does not tell of yet, with a bar on stderr.
+    """Look at every picture that the findings do not tell of yet, with a bar on stderr.
 
     Args:
         pictures: by their names.
-        journal: where the findings are added.
+        findings: those so far; more are added.
         look: picklable; see `find_faces`.
         workers: processes; 1 works in this one.
 
     Raises:
         DatasetError: a process was killed.
     """
-    names = [name for name in pictures if name not in journal.findings]
+    names = [name for name in pictures if name not in findings.found]
     chunks = [names[start : start + _CHUNK] for start in range(0, len(names), _CHUNK)]
     sources = [[pictures[name] for name in chunk] for chunk in chunks]
 
     def looked_at() -> Iterator[str]:
-        findings = _each(look, sources, min(workers, len(chunks)))
-        for chunk, found in zip(chunks, findings, strict=True):
-            journal.add(dict(zip(chunk, found, strict=True)))
+        each = _each(look, sources, min(workers, len(chunks)))
+        for chunk, found in zip(chunks, each, strict=True):
+            findings.add(dict(zip(chunk, found, strict=True)))
             yield from chunk
 
     for _ in bar(looked_at(), "looking for faces", "images", len(names)):

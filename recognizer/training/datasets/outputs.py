@@ -1,11 +1,15 @@
 """Folders that are written: whole or not at all, and over nothing."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Final
 
 from recognizer.training.datasets.faces import DatasetError
+from recognizer.training.datasets.journals import Journal
+
+_JOURNAL: Final = ".parts.jsonl"
 
 
 def require_free(output: Path) -> None:
@@ -36,11 +40,41 @@ def require_outside(output: Path, source: Path) -> None:
         )
 
 
+class Parts:
+    """A folder that is written part by part, each of them once; see `whole_folder`.
+
+    Attributes:
+        folder: where to write.
+    """
+
+    def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:
+        """Open or begin it; the errors are those of `Journal`."""
+        self.folder = folder
+        self._journal = Journal(folder / _JOURNAL, about)
+
+    def once(self, name: str, write: Callable[[], Any]) -> Any:
+        """Write a part, unless a killed run finished it; gives what was said of it, as JSON.
+
+        A part that was begun only is written again, over what there is of it.
+        """
+        if name not in self._journal.entries:
+            self._journal.add({name: write()})
+        return self._journal.entries[name]
+
+    def finish(self) -> None:
+        self._journal.path.unlink()
+
+
 @contextmanager
-def whole_folder(output: Path) -> Iterator[Path]:
+def whole_folder(output: Path, about: Mapping[str, Any]) -> Iterator[Parts]:
     """A hidden folder beside `output` to write into; it takes that name if all goes well.
 
-    One that a killed run left is cleared away by the next.
+    What a stopped run left is gone on with by the next one about the same, and cleared away by
+    any other.
+
+    Args:
+        output: an empty folder, or one that is not there.
+        about: JSON that decides every byte written: the data set and the settings.
 
     Raises:
         DatasetError: there is something at `output` already.
@@ -49,10 +83,21 @@ def whole_folder(output: Path) -> Iterator[Path]:
     require_free(output)
     output = output.resolve()  # A link stays, and what it leads to is written.
     partial = output.with_name(f".{output.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
     try:
-        partial.mkdir(parents=True)
-        yield partial
+        parts = _begun(partial, about)
+        yield parts
+        parts.finish()
         partial.rename(output)
-    finally:
+    except (
+        DatasetError
+    ):  # It would come again; after a full disk, there is something to go on with.
         shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def _begun(partial: Path, about: Mapping[str, Any]) -> Parts:
+    try:
+        return Parts(partial, about)
+    except DatasetError:  # About something else.
+        shutil.rmtree(partial, ignore_errors=True)
+        return Parts(partial, about)

@@ -1,7 +1,8 @@
 """Pack faces into shards that are read back much faster than the files they come from.
 
 A packed data set is a folder of TFRecord files (`tfrecord`) named as TensorFlow Datasets names
-them, and an index.json that says what they hold. It appears whole or not at all.
+them, and an index.json that says what they hold. It appears whole or not at all; a killed run
+goes on after the last finished shard.
 """
 
 import hashlib
@@ -9,9 +10,10 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +22,8 @@ from tqdm import tqdm
 
 from recognizer.training.datasets import tfrecord
 from recognizer.training.datasets.faces import FER2013_LABELS, SPLITS, DatasetError, Faces
-from recognizer.training.datasets.outputs import whole_folder
+from recognizer.training.datasets.journals import fingerprint
+from recognizer.training.datasets.outputs import Parts, whole_folder
 from recognizer.training.datasets.splitting import random_split
 from recognizer.training.preparation import image_digests
 from recognizer.vision.emotions import EMOTIONS
@@ -136,9 +139,10 @@ def pack(
     if how.split == "random":
         pictures = _equal_pictures(faces, how.size)
         faces = replace(faces, splits=random_split(pictures, groups, further, how.seed))
+    about = {"packing": asdict(how), "data": _fingerprint(faces), "groups": list(groups)}
     try:
-        with whole_folder(output) as folder:
-            return _write(faces, folder, how, groups)
+        with whole_folder(output, about) as whole:
+            return _write(faces, whole, how, groups)
     except OSError as error:
         raise DatasetError(f"{output} cannot be written: {error.strerror}.") from error
 
@@ -168,22 +172,29 @@ def _resized(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     )
 
 
-def _write(faces: Faces, folder: Path, how: Packing, groups: Sequence[str]) -> Index:
+def _fingerprint(faces: Faces) -> str:
+    return fingerprint(faces.images, faces.labels, faces.votes, faces.named, faces.splits)
+
+
+def _write(faces: Faces, whole: Parts, how: Packing, groups: Sequence[str]) -> Index:
+    def write(file: str, split: str, rows: NDArray[np.int64]) -> dict[str, Any]:
+        integers = {
+            "label": faces.labels[rows],
+            "votes": faces.votes[rows],
+            "named": faces.named[rows].astype(np.int64),
+            "row": rows,
+        }
+        content = tfrecord.encode(_resized(faces.images[rows], how.size), integers).tobytes()
+        (whole.folder / file).write_bytes(content)
+        sha256 = hashlib.sha256(content).hexdigest()
+        shard = Shard(file=file, split=split, faces=len(rows), bytes=len(content), sha256=sha256)
+        return shard.model_dump()
+
     shards = []
     with tqdm(total=len(faces), desc="Packing", unit=" faces", leave=False, disable=None) as bar:
         for split, file, rows in _shares(faces, how):
-            integers = {
-                "label": faces.labels[rows],
-                "votes": faces.votes[rows],
-                "named": faces.named[rows].astype(np.int64),
-                "row": rows,
-            }
-            content = tfrecord.encode(_resized(faces.images[rows], how.size), integers).tobytes()
-            (folder / file).write_bytes(content)
-            sha256 = hashlib.sha256(content).hexdigest()
-            shards.append(
-                Shard(file=file, split=split, faces=len(rows), bytes=len(content), sha256=sha256)
-            )
+            shard = whole.once(file, partial(write, file, split, rows))
+            shards.append(Shard.model_validate(shard))
             bar.update(len(rows))
     index = Index(
         size=how.size,
@@ -195,7 +206,7 @@ def _write(faces: Faces, folder: Path, how: Packing, groups: Sequence[str]) -> I
         groups=list(groups) if any(groups) else [],
     )
     text = json.dumps(index.model_dump(), indent=2, ensure_ascii=False)
-    (folder / INDEX).write_text(text + "\n", encoding="utf-8")
+    (whole.folder / INDEX).write_text(text + "\n", encoding="utf-8")
     return index
 
 
