@@ -73,6 +73,7 @@ def fit(
     if manager.latest_checkpoint:
         saved.restore(manager.latest_checkpoint).assert_consumed()
         report(f"Going on after epoch {progress.epoch} of {how.all_epochs}.")
+    run_folders.forget_after(run, progress.epoch)
     logs = tf.summary.create_file_writer(str(run / run_folders.TENSORBOARD))
     best = run / run_folders.BEST
     while progress.epoch < how.all_epochs and not progress.stale(how):
@@ -83,14 +84,15 @@ def fit(
             better = progress.finished(np.nanmax([scores["ferplus_accuracy"], -1.0]))
             if better and how.patience:
                 model.save_weights(best)
-        manager.save()
         line = {
             "epoch": progress.epoch,
             "loss": loss,
             **scores,
             "seconds": time.monotonic() - started,
         }
+        # The checkpoint last: what is in it is done, and told.
         run_folders.append(run, line)
+        manager.save()
         with logs.as_default(step=progress.epoch):
             for name, value in line.items():
                 tf.summary.scalar(name, value)

@@ -83,6 +83,14 @@ def fingerprint(training: TrainingSet, validation: Faces) -> str:
     )
 
 
+def forget_after(run: Path, epoch: int) -> None:
+    """Take out of history.csv what a killed run wrote of an epoch that is to be done again."""
+    path = run / HISTORY
+    if path.exists():
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        path.write_text("".join(lines[: 1 + epoch]), encoding="utf-8")
+
+
 def append(run: Path, line: dict[str, float]) -> None:
     """Add an epoch to the run's history.csv; it is on the disk when this returns."""
     path = run / HISTORY

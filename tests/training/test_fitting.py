@@ -15,7 +15,16 @@ pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
 
 import keras
 
-from recognizer.training import export, fitted, fitting, hyperparameters, optimizers, release, steps
+from recognizer.training import (
+    export,
+    fitted,
+    fitting,
+    hyperparameters,
+    optimizers,
+    release,
+    run_folders,
+    steps,
+)
 from recognizer.training.fitted import logits
 from recognizer.training.fitting import fit
 from recognizer.training.hyperparameters import Fitting
@@ -61,6 +70,10 @@ def test_it_learns_to_tell_drawn_faces_apart(
     assert right.mean() > 0.6  # Four kinds of faces: chance is 0.25.
 
 
+def epochs_of(run: Path) -> list[str]:
+    return [line.partition(",")[0] for line in (run / "history.csv").read_text().splitlines()[1:]]
+
+
 @pytest.mark.parametrize("small_epochs", [0, 1])
 def test_it_goes_on_exactly_where_it_was_stopped(
     training: TrainingSet, held_out: Faces, tmp_path: Path, small_epochs: int
@@ -76,9 +89,12 @@ def test_it_goes_on_exactly_where_it_was_stopped(
 
     with pytest.raises(Killed):
         fit(training, held_out, how, tmp_path / "stopped", kill_after_first_epoch)
+    # As a kill leaves it that comes before the checkpoint of the second epoch.
+    run_folders.append(tmp_path / "stopped", {"epoch": 2, "loss": 9, "seconds": 9})
     lines: list[str] = []
     resumed = fit(training, held_out, how, tmp_path / "stopped", lines.append)
     assert lines[0] == "Going on after epoch 1 of 2."
+    assert epochs_of(tmp_path / "stopped") == epochs_of(tmp_path / "straight") == ["1", "2"]
     for one, other in zip(straight.get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 

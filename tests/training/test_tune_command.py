@@ -69,6 +69,18 @@ def test_an_impossible_share_is_refused(dataset: tuple[Path, Path]) -> None:
         call_command("tune", str(dataset[0]), "--ferplus", str(dataset[1]), "--share", "2")
 
 
+def test_a_run_folder_that_cannot_be_written_is_named(
+    dataset: tuple[Path, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "tiny.toml").write_text(TINY)
+    place = tmp_path / "file" / "run"
+    done = tune(dataset, "--config", str(tmp_path / "tiny.toml"), "--run", str(place))
+    assert done.returncode == 1
+    assert f"{place}: Not a directory." in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("missing", ["tensorflow", "keras_tuner"])
 def test_it_says_what_to_install(missing: str, dataset: tuple[Path, Path], tmp_path: Path) -> None:
     # keras would be found without tensorflow, and fail in its own words.

@@ -77,6 +77,8 @@ class Command(TrainingCommand):
             best = tuning.save(trials, search, run)
         except ValueError as error:
             raise CommandError(str(error)) from error
+        except OSError as error:
+            raise CommandError(f"{error.filename}: {error.strerror}.") from error
         self.stdout.write(tuning.table(trials))
         self.report(
             f"The best settings are in {best}; train with them: `manage.py train … "
