@@ -88,6 +88,7 @@ def _facts(one: Evaluated) -> list[tuple[str, str]]:
         ("model", f"{card.name} {card.version}"),
         ("architecture", card.architecture),
         ("size", f"{card.parameters:,} parameters, {card.macs:,} MACs a face"),
+        ("convolutions", f"in {card.weights.precision_in_words}"),
         ("input", f"{card.preprocessing.size}×{card.preprocessing.size} grey"),
         ("uncertain", f"where {one.selection.rule}"),
         ("weights", f"SHA-256 {card.weights.sha256}"),

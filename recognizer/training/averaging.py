@@ -5,15 +5,18 @@ Averaging independently fitted networks is the oldest way to a better one (Hanse
 TensorFlow.
 """
 
+import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, compose, helper, numpy_helper
 
 from recognizer.training.calibration import CLOSE_CALL_MARGIN
+from recognizer.training.quantization import is_quantized, quantize
 from recognizer.training.release import NOTES, file_hash
 from recognizer.vision.cards import Head, ModelCard, UncertaintyRule, Weights
 from recognizer.vision.classification import OnnxClassifier
@@ -23,7 +26,13 @@ OPSET_OF_EVEN_SPLITS = 18
 LARGE = 256
 
 
-def average(members: Sequence[Path], path: Path, *, mirror: bool = True) -> None:
+def average(
+    members: Sequence[Path],
+    path: Path,
+    *,
+    mirror: bool = True,
+    ranges: NDArray[np.uint8] | None = None,
+) -> None:
     """Write the average of ONNX models that take "faces" of the same size.
 
     Args:
@@ -31,13 +40,15 @@ def average(members: Sequence[Path], path: Path, *, mirror: bool = True) -> None
             those.
         path: where to write.
         mirror: also average over each face and its mirror image, for twice the work.
+        ranges: (N, size, size) uint8 pictures to learn from, to have the convolutions of all
+            members in 8-bit integers, see `quantization.quantize`; None leaves each as it is.
 
     Raises:
-        ValueError: there is no member, or they take other sizes.
+        ValueError: there is no member, or they take other sizes, or there is no picture.
     """
     if not members:
         raise ValueError("There is no model to average; name at least one.")
-    networks = [onnx.load(member) for member in members]
+    networks = [_loaded(member, ranges) for member in members]
     opset = max(_opset(network) for network in networks)
     networks = [onnx.version_converter.convert_version(network, opset) for network in networks]
     size = _shape(networks[0].graph.input[0])[1]
@@ -72,9 +83,16 @@ def average(members: Sequence[Path], path: Path, *, mirror: bool = True) -> None
 
 
 def draft(
-    members: Sequence[OnnxClassifier], folder: Path, name: str, *, mirror: bool = True
+    members: Sequence[OnnxClassifier],
+    folder: Path,
+    name: str,
+    *,
+    mirror: bool = True,
+    ranges: NDArray[np.uint8] | None = None,
 ) -> ModelCard:
     """Write `folder`/model.onnx, the average of the members; its card, not calibrated yet.
+
+    The arguments are those of `average`.
 
     Raises:
         ValueError: see `average`.
@@ -88,7 +106,9 @@ def draft(
                     f"{card.name} has the labels of its head {label_set} in another order than "
                     f"{cards[0].name}; only like heads can be averaged."
                 )
-    average([member.weights for member in members], folder / "model.onnx", mirror=mirror)
+    path = folder / "model.onnx"
+    average([member.weights for member in members], path, mirror=mirror, ranges=ranges)
+    small = ranges is not None or all(card.weights.precision == "int8" for card in cards)
     names = " and ".join(f"{card.name} {card.version}" for card in cards)
     return ModelCard(
         name=name,
@@ -96,7 +116,7 @@ def draft(
         architecture=f"average of {names}" + (", each face and its mirror image" if mirror else ""),
         parameters=sum(card.parameters for card in cards),
         macs=(2 if mirror else 1) * sum(card.macs for card in cards),
-        weights=Weights("model.onnx", file_hash(folder / "model.onnx")),
+        weights=Weights(path.name, file_hash(path), "int8" if small else "float32"),
         preprocessing=cards[0].preprocessing,
         heads=heads,
         uncertainty=UncertaintyRule("confidence", 1.0, CLOSE_CALL_MARGIN),
@@ -104,6 +124,17 @@ def draft(
         training={card.name: card.training for card in cards},
         notes=NOTES,
     )
+
+
+def _loaded(member: Path, ranges: NDArray[np.uint8] | None) -> onnx.ModelProto:
+    network = onnx.load(member)
+    if ranges is None or is_quantized(network):
+        return network
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "model.onnx"
+        onnx.save(network, copy)
+        quantize(copy, ranges)
+        return onnx.load(copy)
 
 
 def _opset(network: onnx.ModelProto) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 import onnxruntime
 from keras import layers
+from numpy.typing import NDArray
 
 from recognizer.training import calibration
 from recognizer.training.fitted import EXPORTED
@@ -20,6 +21,7 @@ from recognizer.training.hyperparameters import Fitting
 from recognizer.training.networks import FEATURES, Network, count_macs, name_of, without_weights
 from recognizer.training.non_faces import Features, LinearHead, NonFaceHead, fit_non_face_head
 from recognizer.training.preparation import TrainingSet, votes_per_emotion
+from recognizer.training.quantization import quantize
 from recognizer.training.release import LABELS, NOTES, OUT_OF_FOLD, file_hash
 from recognizer.training.settings import SettingsError
 from recognizer.vision.cards import (
@@ -70,14 +72,14 @@ def draft(
         report(_told(found))
         plain = with_head(plain, NOT_A_FACE_HEAD, found.head)
         metrics[OUT_OF_FOLD] = _plain(found)
-    write_onnx(plain, folder / "model.onnx")
+    weights = write_weights(plain, folder, training.images if how.int8 else None)
     return ModelCard(
         name=name,
         version=f"{datetime.now(UTC):%Y.%m.%d}",
         architecture=name_of(how.network),
         parameters=int(plain.count_params()),
         macs=count_macs(plain),
-        weights=Weights("model.onnx", file_hash(folder / "model.onnx")),
+        weights=weights,
         preprocessing=Preprocessing(size=training.images.shape[1]),
         heads={name: Head(labels, 1.0) for name, labels in LABELS.items() if name in plain.output},
         uncertainty=UncertaintyRule(
@@ -194,6 +196,24 @@ def head_of(path: Path, name: str) -> LinearHead:
         f'The output "{name}" of {path.name} is not the linear head that `manage.py train` '
         "writes, so the model can't go on learning. Promote one that it has made."
     )
+
+
+def write_weights(
+    model: keras.Model, folder: Path, ranges: NDArray[np.uint8] | None = None
+) -> Weights:
+    """Export a float32 model as `folder`/model.onnx.
+
+    Args:
+        model: see `write_onnx`.
+        folder: where to write.
+        ranges: (N, size, size) uint8 pictures that it learned from, to have its convolutions in
+            8-bit integers; None keeps them as they are.
+    """
+    path = folder / "model.onnx"
+    write_onnx(model, path)
+    if ranges is not None:
+        quantize(path, ranges)
+    return Weights(path.name, file_hash(path), "float32" if ranges is None else "int8")
 
 
 def write_onnx(model: keras.Model, path: Path) -> None:

@@ -48,6 +48,8 @@ class Fitting:
         soft_labels: file that `manage.py teach` has written; "" for none.
         mixed_precision: Keras' policy; "mixed_bfloat16" pays where the CPU has instructions for
             it, and "auto" is that there and "float32" elsewhere, see `with_best_precision`.
+        int8: export the convolutions in 8-bit integers, see `quantization.quantize`; fitting is
+            the same.
     """
 
     seed: int = 1
@@ -73,6 +75,7 @@ class Fitting:
     distillation: float = 0.0
     soft_labels: str = ""
     mixed_precision: str = "auto"
+    int8: bool = False
     network: Network = field(default_factory=ResNet9)
     augmentation: Augmentation = field(default_factory=Augmentation)
 

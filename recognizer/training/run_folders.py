@@ -18,6 +18,8 @@ CONFIG: Final = "config.json"
 HISTORY: Final = "history.csv"
 TENSORBOARD: Final = "tensorboard"
 CHECKPOINT: Final = "checkpoint"
+_EXPORT: Final = ("int8",)
+"""Settings that come into play after the run, so that another export needs no other run."""
 BEST: Final = "best.weights.h5"
 """With early stopping: the averaged weights that did best on the held-out rows so far."""
 
@@ -35,7 +37,8 @@ def claim_run(run: Path, how: Fitting, data: str) -> None:
     """
     # Wherever the command is called from.
     paths = {"start": _whole(how.start), "soft_labels": _whole(how.soft_labels)}
-    settings = asdict(how) | paths | {"architecture": name_of(how.network), "data": data}
+    fitting = {name: value for name, value in asdict(how).items() if name not in _EXPORT}
+    settings = fitting | paths | {"architecture": name_of(how.network), "data": data}
     if weights := settings["network"].get("weights"):
         settings["network"]["weights"] = _whole(weights)
     claim(run / CONFIG, settings)

@@ -24,6 +24,7 @@ def rows(models: Sequence[Compared]) -> list[Row]:
         table.append((what, [_own_accuracy(one) for one in evaluated]))
     table.append(("parameters", [f"{one.card.parameters:,}" for one in evaluated]))
     table.append(("MACs a face", [f"{one.card.macs:,}" for one in evaluated]))
+    table.append(("convolutions in", [one.card.weights.precision_in_words for one in evaluated]))
     table.append(("ms a face, one core", [_milliseconds(one) for one in models]))
     table.append(("training time", [_effort(one.card.training) for one in evaluated]))
     return table
@@ -111,6 +112,7 @@ def as_json(one: Compared) -> dict[str, Any]:
         "accuracy_difference_interval": list(one.difference[1]) if one.difference else None,
         "parameters": evaluated.card.parameters,
         "macs": evaluated.card.macs,
+        "precision": evaluated.card.weights.precision,
         "ms_per_face": one.milliseconds,
         "ms_per_face_quartiles": list(one.milliseconds_middle),
     }

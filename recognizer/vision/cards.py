@@ -18,6 +18,7 @@ NOT_A_FACE_HEAD: Final = "not_a_face"
 FER2013_CLASSES: Final = frozenset(EMOTIONS) - {"contempt"}
 
 ScoreKind = Literal["confidence", "margin", "entropy"]
+Precision = Literal["float32", "int8"]
 T = TypeVar("T")
 
 
@@ -27,10 +28,21 @@ class CardError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Where the weights lie (a plain file name beside the card) and their SHA-256 in hex."""
+    """The network's file.
+
+    Attributes:
+        file: its plain name; it lies beside the card.
+        sha256: in hex.
+        precision: what its convolutions calculate in.
+    """
 
     file: str
     sha256: str
+    precision: Precision = "float32"
+
+    @property
+    def precision_in_words(self) -> str:
+        return {"float32": "floating point", "int8": "8-bit integers"}[self.precision]
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +234,13 @@ class _Fields:
             raise self.error(name, f"is {value}; expected a number in {low:g} to {high:g}")
         return value
 
+    def choice(self, name: str, known: tuple[T, ...], default: T | None = None) -> T:
+        value = self.take(name, str, default if isinstance(default, str) else None)
+        chosen = next((one for one in known if one == value), None)
+        if chosen is None:
+            raise self.error(name, f"is {value!r}; expected one of {list(known)}")
+        return chosen
+
     def labels(self, name: str) -> tuple[str, ...]:
         values = self.take(name, list)
         if not values or not all(isinstance(value, str) for value in values):
@@ -259,7 +278,7 @@ def _weights(fields: _Fields) -> Weights:
         raise fields.error("file", f"is {file!r}; expected the name of a file beside the card")
     if len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
         raise fields.error("sha256", f"is {sha256!r}; expected 64 hexadecimal digits")
-    return Weights(file, sha256)
+    return Weights(file, sha256, fields.choice("precision", get_args(Precision), "float32"))
 
 
 def _preprocessing(fields: _Fields) -> Preprocessing:
@@ -306,12 +325,8 @@ def _heads(fields: _Fields) -> dict[str, Head]:
 
 
 def _uncertainty(fields: _Fields) -> UncertaintyRule:
-    kinds = get_args(ScoreKind)
-    score: ScoreKind | None = next((k for k in kinds if k == fields.take("score", str)), None)
-    if score is None:
-        raise fields.error("score", f"is {fields.raw['score']!r}; expected one of {list(kinds)}")
     return UncertaintyRule(
-        score=score,
+        score=fields.choice("score", get_args(ScoreKind)),
         threshold=fields.number("threshold", 0.0, 1.0),
         close_call_margin=fields.number("close_call_margin", 0.0, 1.0),
         min_face=fields.number("min_face", 0.0, 10_000.0, default=0.0),

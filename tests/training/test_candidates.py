@@ -16,14 +16,15 @@ from recognizer.training.datasets.faces import Faces
 from recognizer.training.evaluation import even_and_odd
 from recognizer.training.non_faces import background
 from recognizer.training.preparation import TrainingSet
+from recognizer.training.quantization import is_quantized, quantize
 from recognizer.training.settings import SettingsError
-from recognizer.vision.cards import NOT_A_FACE_HEAD, ModelCard
+from recognizer.vision.cards import NOT_A_FACE_HEAD, ModelCard, Weights
 from recognizer.vision.classification import OnnxClassifier
 from recognizer.vision.preprocessing import normalize
 
 pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
 
-from recognizer.training import candidates, export
+from recognizer.training import candidates, export, release
 from recognizer.training.finetuning import Origin
 from recognizer.training.fitted import logits
 from tests.training.fitted_model import QUICK, negatives
@@ -121,6 +122,24 @@ def test_the_weights_beside_it_are_its_own_so_that_it_can_go_on(
     heads = [head for head in fitted if head in new.card.heads]
     for head, exported in new.logits(normalize(strange.images), heads).items():
         np.testing.assert_allclose(exported, fitted[head], atol=1e-3)
+
+
+def test_one_of_8_bit_integers_goes_on_as_such(
+    fitted_model: Path, reviewed: TrainingSet, faces: Faces, strange: Faces, tmp_path: Path
+) -> None:
+    shutil.copytree(fitted_model, tmp_path / "old")
+    quantize(tmp_path / "old" / "model.onnx", faces.split("Training").images)
+    card = ModelCard.load(fitted_model / "card.json")
+    sha256 = release.file_hash(tmp_path / "old" / "model.onnx")
+    replace(card, weights=Weights("model.onnx", sha256, "int8")).save(tmp_path / "old/card.json")
+    old = OnnxClassifier(tmp_path / "old")
+    new = candidates.learn(old, reviewed, None, tmp_path / "new", "new", lambda _: None, QUICK)
+    new.check()
+    assert new.card.weights.precision == "int8"
+    assert is_quantized(onnx.load(new.weights))
+    found = compare(old, new, strange)
+    assert found
+    assert found["low"] > 0.3
 
 
 def test_its_card_tells_how_it_does_on_the_reference_set(

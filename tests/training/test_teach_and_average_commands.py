@@ -67,6 +67,15 @@ def test_an_average_is_a_model_of_its_own(
     assert not np.allclose(both.logits(seen, ["ferplus"])["ferplus"], members[0])
 
 
+def test_an_average_may_be_of_8_bit_integers(
+    dataset: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recognizer.training.release.MTCNN", Whole)
+    given = ["--member", "one", "two", "--name", "both", "--int8"]
+    call_command("average", *arguments(dataset), *given)
+    assert model_store.load("both").card.weights.precision == "int8"
+
+
 def test_an_average_may_not_take_a_shipped_models_name(dataset: tuple[Path, Path]) -> None:
     with pytest.raises(CommandError, match="already"):
         call_command("average", *arguments(dataset), "--member", "one", "--name", "resnet9-ferplus")

@@ -122,6 +122,14 @@ def test_it_fits_calibrates_and_leaves_a_model_beside_the_shipped_ones(
     call_command("train", *source, *run, "--name", "mine")
     assert "Going on after epoch 2 of 2." in capsys.readouterr().err
     assert np.allclose(model_store.load("mine").logits(seen, ["ferplus"])["ferplus"], before)
+    assert model.card.weights.precision == "float32"
+    # Nor for another kind of export.
+    call_command("train", *source, *run, "--set", "int8=true", "--name", "mine")
+    small = model_store.load("mine")
+    assert small.card.weights.precision == "int8"
+    assert "Going on after epoch 2 of 2." in capsys.readouterr().err
+    apart = np.abs(small.logits(seen, ["ferplus"])["ferplus"] - before)
+    assert 0 < apart.mean() < 0.1 * before.std()
     # Another run may not take its place unasked.
     with pytest.raises(CommandError, match='a model "mine" already'):
         call_command("train", *source, "--run", str(tmp_path / "other"), "--name", "mine")

@@ -78,6 +78,8 @@ def test_the_free_parts_may_be_missing() -> None:
         ("weights.file", "..", '"weights.file"'),
         ("weights.file", "a\0b", '"weights.file"'),
         ("weights.sha256", "abc", '"weights.sha256"'),
+        ("weights.precision", "int4", "\"weights.precision\" is 'int4'; expected one of"),
+        ("weights.precision", 8, '"weights.precision" is 8; expected a text'),
         ("preprocessing.size", 4, "at least 8"),
         ("preprocessing.margin", 9.0, "margin"),
         ("preprocessing.align", "nose", '"preprocessing.align"'),

@@ -33,6 +33,12 @@ class Command(TrainingCommand):
         parser.add_argument(
             "--no-mirror", action="store_true", help="do not look at mirror images; half the work"
         )
+        parser.add_argument(
+            "--int8",
+            action="store_true",
+            help="calculate the convolutions in 8-bit integers: half the time, a quarter of the "
+            "file; their ranges are taken from the data set's Training rows",
+        )
         parser.add_argument("--replace", action="store_true", help=model_reports.REPLACE)
 
     def handle(self, **options: Any) -> None:
@@ -44,9 +50,11 @@ class Command(TrainingCommand):
         try:
             reading = read_source(options, self.report)
             held_out = reading.faces.split("PublicTest")
-            mirror = not options["no_mirror"]
+            how: dict[str, Any] = {"mirror": not options["no_mirror"]}
+            if options["int8"]:
+                how["ranges"] = reading.faces.split("Training").images
             with model_places.being_made(folder) as partial:
-                card = averaging.draft(members, partial, options["name"], mirror=mirror)
+                card = averaging.draft(members, partial, options["name"], **how)
                 classifier = release.release(card, held_out, partial, self.report)
                 words = labelling(reading, options["source"], options["ferplus"], held_out)
                 model_reports.write(classifier, held_out, words)
