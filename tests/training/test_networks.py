@@ -276,7 +276,12 @@ def test_settings_make_the_same_network_again(network: Network) -> None:
         ("vgg16", {"weights": 7}, "weights must be text, not 7"),
         ("resnet9", {"dropout": 1.0}, "dropout must be a number, 0 or more and below 1, not 1.0"),
         ("resnet9", {"dropout": float("nan")}, "dropout must be a number"),
-        ("resnet9", {"widths": [1, 2]}, "widths must be a list of 3 values"),
+        (
+            "resnet9",
+            {"widths": [1, 2]},
+            "as many blocks as widths, one number for each stage, not 3 for 2",
+        ),
+        ("resnet9", {"widths": [], "blocks": []}, "at least one value"),
         ("resnet9", {"widths": 64}, "widths must be a list, not 64"),
         ("resnet9", {"widths": [8, 8, 0]}, "widths must be a whole number, 1 or more, not 0"),
         ("simple_cnn", {"widths": []}, "at least one value"),

@@ -23,17 +23,24 @@ class ResNet9:
         widths: channels of each stage; each halves the side, the first one by folding, or by
             its stride if there is an entry.
         entry: channels of a convolution at the full side; 0 folds instead.
-        blocks: residual blocks of each stage.
+        blocks: residual blocks of each stage, a number for each width.
         dropout, hidden: of what leads to the heads, see `with_heads`.
         squeeze: by how much squeeze-and-excitation narrows the channels.
     """
 
-    widths: tuple[int, int, int] = (48, 96, 192)
+    widths: tuple[int, ...] = (48, 96, 192)
     entry: int = 0
-    blocks: tuple[int, int, int] = (1, 1, 1)
+    blocks: tuple[int, ...] = (1, 1, 1)
     dropout: float = 0.3
     squeeze: int = 8
     hidden: int = 0
+
+    def __post_init__(self) -> None:
+        if len(self.blocks) != len(self.widths):
+            raise SettingsError(
+                "resnet9 needs as many blocks as widths, one number for each stage, not "
+                f"{len(self.blocks)} for {len(self.widths)}."
+            )
 
     def build(self, size: int = 48) -> keras.Model:
         """Return a model from `faces` (N, size, size, 1) to the logits of every head."""
