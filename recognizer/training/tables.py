@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from recognizer.training.charts import ClassBars
 from recognizer.training.reporting import Compared, Evaluated, Number, Protocol
 
 Row = tuple[str, list[str]]
@@ -22,12 +23,26 @@ def rows(models: Sequence[Compared]) -> list[Row]:
     if labelling.own:
         what = "accuracy on FER-2013's labels" if labelling.two_sets else "accuracy, head for seven"
         table.append((what, [_own_accuracy(one) for one in evaluated]))
+    table += _recalls([one.ferplus for one in evaluated])
     table.append(("parameters", [f"{one.card.parameters:,}" for one in evaluated]))
     table.append(("MACs a face", [f"{one.card.macs:,}" for one in evaluated]))
     table.append(("convolutions in", [one.card.weights.precision_in_words for one in evaluated]))
     table.append(("ms a face, one core", [_milliseconds(one) for one in models]))
     table.append(("training time", [_effort(one.card.training) for one in evaluated]))
     return table
+
+
+def _recalls(protocols: Sequence[Protocol]) -> list[Row]:
+    """A row for each emotion that the pictures show, however few do."""
+    return [
+        (f"recall of {same[0].name} ({same[0].n:,})", [_recall(one) for one in same])
+        for same in zip(*(one.classes for one in protocols), strict=True)
+        if same[0].n
+    ]
+
+
+def _recall(one: ClassBars) -> str:
+    return f"{one.recall:.1%} {_interval(one)}"
 
 
 def text(models: Sequence[Compared]) -> list[str]:
@@ -70,11 +85,15 @@ def _lines(protocol: Protocol, numbers: Sequence[Number]) -> list[str]:
         f"  {'n':20} {protocol.rows}",
         *(f"  {number.name:20} {number.text}" for number in numbers),
         *(
-            f"  {one.name:20} recall {_share(one.recall, one.n)}"
+            f"  {one.name:20} recall {_share(one.recall, one.n)} {_interval(one):>10}"
             f"  precision {_share(one.precision, one.n)}  n {one.n}"
             for one in protocol.classes
         ),
     ]
+
+
+def _interval(recall: ClassBars) -> str:
+    return f"({100 * recall.low:.0f}–{100 * recall.high:.0f}%)" if recall.n else ""
 
 
 def _share(value: float, of: int) -> str:

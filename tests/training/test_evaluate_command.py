@@ -75,7 +75,7 @@ def test_it_prints_a_table_for_people(
     out = capsys.readouterr().out
     assert "accuracy" in out
     # Nobody in the drawings is contemptuous, so there is no share of them.
-    assert "  contempt             recall      –  precision      –  n 0\n" in out
+    assert "  contempt             recall      –             precision      –  n 0\n" in out
 
 
 def test_a_missing_file_is_named(dataset: tuple[Path, Path]) -> None:

@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -189,6 +190,11 @@ def test_the_table_comes_in_markdown(
     lines = capsys.readouterr().out.strip().splitlines()
     assert lines[2:4] == ["|  | one | two |", "| --- | --- | --- |"]
     assert all(line.count("|") == 4 for line in lines[2:])
+    recalls = [line for line in lines if line.startswith("| recall of")]
+    # Of what is drawn, and of nothing else.
+    shown = [" ".join(line.split()[3:5]) for line in recalls]
+    assert shown == ["happy (16)", "neutral (16)", "sad (16)", "surprise (16)"]
+    assert all(re.search(r"% \(\d+–\d+%\) \|", line) for line in recalls)
 
 
 def test_one_model_comes_in_markdown_too(
