@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, compose, helper, numpy_helper
 
 from recognizer.training.calibration import CLOSE_CALL_MARGIN
-from recognizer.training.quantization import is_quantized, quantize
-from recognizer.training.release import NOTES, file_hash
+from recognizer.training.quantization import precision_of, quantize
+from recognizer.training.release import NOTES, file_hash, write_labels
 from recognizer.vision.cards import Head, ModelCard, UncertaintyRule, Weights
 from recognizer.vision.classification import OnnxClassifier
 
@@ -108,7 +108,7 @@ def draft(
                 )
     path = folder / "model.onnx"
     average([member.weights for member in members], path, mirror=mirror, ranges=ranges)
-    small = ranges is not None or all(card.weights.precision == "int8" for card in cards)
+    write_labels(path, {label_set: head.labels for label_set, head in heads.items()})
     names = " and ".join(f"{card.name} {card.version}" for card in cards)
     return ModelCard(
         name=name,
@@ -116,7 +116,7 @@ def draft(
         architecture=f"average of {names}" + (", each face and its mirror image" if mirror else ""),
         parameters=sum(card.parameters for card in cards),
         macs=(2 if mirror else 1) * sum(card.macs for card in cards),
-        weights=Weights(path.name, file_hash(path), "int8" if small else "float32"),
+        weights=Weights(path.name, file_hash(path), precision_of(onnx.load(path))),
         preprocessing=cards[0].preprocessing,
         heads=heads,
         uncertainty=UncertaintyRule("confidence", 1.0, CLOSE_CALL_MARGIN),
@@ -127,8 +127,8 @@ def draft(
 
 
 def _loaded(member: Path, ranges: NDArray[np.uint8] | None) -> onnx.ModelProto:
-    network = onnx.load(member)
-    if ranges is None or is_quantized(network):
+    network = _widened(onnx.load(member))
+    if ranges is None or precision_of(network) == "int8":
         return network
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "model.onnx"
@@ -172,14 +172,37 @@ def _mean(head: str, members: list[str], mirror: bool) -> list[onnx.NodeProto]:
     ]
 
 
+def _widened(network: onnx.ModelProto) -> onnx.ModelProto:
+    """The same with its weights in single precision, where `_halved` has been at them."""
+    graph = network.graph
+    halves = {one.name: one for one in graph.initializer if one.data_type == TensorProto.FLOAT16}
+    casts = [node for node in graph.node if node.op_type == "Cast" and node.input[0] in halves]
+    for node in casts:
+        half = halves[node.input[0]]
+        values = numpy_helper.to_array(half).astype(np.float32)
+        graph.initializer.remove(half)
+        graph.initializer.append(numpy_helper.from_array(values, node.output[0]))
+        graph.node.remove(node)
+    return network
+
+
 def _halved(
     nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto]
 ) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
-    """Large weights in half precision, widened again when the model is loaded."""
+    """Large weights in half precision, widened again when the model is loaded.
+
+    The scales of integers stay: they may be too small for half precision.
+    """
+    scales = {
+        name
+        for node in nodes
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear")
+        for name in node.input[1:]
+    }
     casts, kept = [], []
     for constant in constants:
         values = numpy_helper.to_array(constant)
-        if values.dtype != np.float32 or values.size < LARGE:
+        if values.dtype != np.float32 or values.size < LARGE or constant.name in scales:
             kept.append(constant)
             continue
         half = f"{constant.name}_half"

@@ -92,7 +92,7 @@ def learn(
     # The layers are the same; a network that is loaded again has no head that was added.
     model.save_weights(folder / fitted.EXPORTED)
     ranges = _learned_from(reviewed, origin) if old.card.weights.precision == "int8" else None
-    weights = export.write_weights(_only(whole, old.card), folder, ranges)
+    weights = export.write_weights(_only(whole, old.card), folder, report, ranges)
     card = replace(
         old.card,
         name=name,

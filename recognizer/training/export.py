@@ -21,8 +21,8 @@ from recognizer.training.hyperparameters import Fitting
 from recognizer.training.networks import FEATURES, Network, count_macs, name_of, without_weights
 from recognizer.training.non_faces import Features, LinearHead, NonFaceHead, fit_non_face_head
 from recognizer.training.preparation import TrainingSet, votes_per_emotion
-from recognizer.training.quantization import quantize
-from recognizer.training.release import LABELS, NOTES, OUT_OF_FOLD, file_hash
+from recognizer.training.quantization import precision_of, quantize, told
+from recognizer.training.release import LABELS, NOTES, OUT_OF_FOLD, file_hash, write_labels
 from recognizer.training.settings import SettingsError
 from recognizer.vision.cards import (
     AMBIGUITY_HEAD,
@@ -72,7 +72,7 @@ def draft(
         report(_told(found))
         plain = with_head(plain, NOT_A_FACE_HEAD, found.head)
         metrics[OUT_OF_FOLD] = _plain(found)
-    weights = write_weights(plain, folder, training.images if how.int8 else None)
+    weights = write_weights(plain, folder, report, training.images if how.int8 else None)
     return ModelCard(
         name=name,
         version=f"{datetime.now(UTC):%Y.%m.%d}",
@@ -199,21 +199,29 @@ def head_of(path: Path, name: str) -> LinearHead:
 
 
 def write_weights(
-    model: keras.Model, folder: Path, ranges: NDArray[np.uint8] | None = None
+    model: keras.Model,
+    folder: Path,
+    report: Callable[[str], None],
+    ranges: NDArray[np.uint8] | None = None,
 ) -> Weights:
-    """Export a float32 model as `folder`/model.onnx.
+    """Export a float32 model as `folder`/model.onnx, which says how its classes are called.
 
     Args:
-        model: see `write_onnx`.
+        model: see `write_onnx`; its heads are among LABELS.
         folder: where to write.
+        report: called with a line if it is quantized.
         ranges: (N, size, size) uint8 pictures that it learned from, to have its convolutions in
             8-bit integers; None keeps them as they are.
+
+    Raises:
+        ValueError: see `quantization.quantize`.
     """
     path = folder / "model.onnx"
     write_onnx(model, path)
     if ranges is not None:
-        quantize(path, ranges)
-    return Weights(path.name, file_hash(path), "float32" if ranges is None else "int8")
+        report(told(quantize(path, ranges)))
+    write_labels(path, {head: LABELS[head] for head in model.output})
+    return Weights(path.name, file_hash(path), precision_of(onnx.load(path)))
 
 
 def write_onnx(model: keras.Model, path: Path) -> None:

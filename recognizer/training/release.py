@@ -5,13 +5,15 @@ Imports no TensorFlow: a network from anywhere can be calibrated.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -28,7 +30,7 @@ from recognizer.vision.cards import (
     ModelCard,
     UncertaintyRule,
 )
-from recognizer.vision.classification import OnnxClassifier
+from recognizer.vision.classification import LABELS_KEY, OnnxClassifier
 from recognizer.vision.detection import MTCNN, Detector
 from recognizer.vision.emotions import EMOTIONS
 from recognizer.vision.preprocessing import Preprocessing, normalize
@@ -145,6 +147,15 @@ def _fingerprint(faces: Faces) -> str:
     return digest.hexdigest()
 
 
+def write_labels(path: Path, labels: Mapping[str, Sequence[str]]) -> None:
+    """Write into an ONNX file how its heads' classes are called, so that no card can differ."""
+    network = onnx.load(path)
+    network.ClearField("metadata_props")
+    plain = {head: list(labels[head]) for head in sorted(labels)}
+    onnx.helper.set_model_props(network, {LABELS_KEY: json.dumps(plain)})
+    onnx.save(network, path)
+
+
 def file_hash(path: Path) -> str:
     """SHA-256 of a file, in hex."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -211,8 +222,10 @@ def _fit_heads(classifier: OnnxClassifier, even: Faces) -> dict[str, Head]:
     labelled = even.where(even.labels >= 0)
     if "fer2013" in heads and len(labelled):
         own = classifier.logits(normalize(labelled.images), ["fer2013"])["fer2013"]
-        temperature = calibration.fit_temperature(own, labelled.labels)
-        heads["fer2013"] = Head(FER2013_LABELS, round(temperature, 4))
+        names = heads["fer2013"].labels
+        places = np.array([names.index(label) for label in FER2013_LABELS])
+        temperature = calibration.fit_temperature(own, places[labelled.labels])
+        heads["fer2013"] = Head(names, round(temperature, 4))
     if AMBIGUITY_HEAD in heads:
         asked, _, disputed = _asked(even)
         doubt = classifier.logits(normalize(asked.images), [AMBIGUITY_HEAD])[AMBIGUITY_HEAD]

@@ -18,7 +18,7 @@ NOT_A_FACE_HEAD: Final = "not_a_face"
 FER2013_CLASSES: Final = frozenset(EMOTIONS) - {"contempt"}
 
 ScoreKind = Literal["confidence", "margin", "entropy"]
-Precision = Literal["float32", "int8"]
+Precision = Literal["float32", "int8", "mixed"]
 T = TypeVar("T")
 
 
@@ -33,7 +33,7 @@ class Weights:
     Attributes:
         file: its plain name; it lies beside the card.
         sha256: in hex.
-        precision: what its convolutions calculate in.
+        precision: what its convolutions calculate in; "mixed" where some are of 8-bit integers.
     """
 
     file: str
@@ -42,7 +42,12 @@ class Weights:
 
     @property
     def precision_in_words(self) -> str:
-        return {"float32": "floating point", "int8": "8-bit integers"}[self.precision]
+        words: dict[Precision, str] = {
+            "float32": "floating point",
+            "int8": "8-bit integers",
+            "mixed": "both",
+        }
+        return words[self.precision]
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +194,9 @@ class ModelCard:
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         if self.affect is None:
             del plain["affect"]
+        # As cards were before there were others: what is the same is not another version.
+        if self.weights.precision == "float32":
+            del plain["weights"]["precision"]
         return {"schema": SCHEMA, **plain}
 
     def save(self, path: Path) -> None:

@@ -1,6 +1,7 @@
 """Which emotion a face shows: calibrated probabilities from an exported model."""
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,9 @@ from recognizer.vision.uncertainty import sharpness
 
 DEFAULT_MODEL: Final = "resnet9-ferplus"
 MODELS_FOLDER: Final = Path(__file__).resolve().parent.parent / "weights"
+
+LABELS_KEY: Final = "labels"
+"""Metadata of an ONNX file: JSON of each head's classes, in the order of its logits."""
 
 _INPUT = "faces"
 _BATCH = 16  # faces per run; more are not quicker, and take more memory
@@ -239,7 +243,18 @@ class OnnxClassifier:
                     f'{self._path}: expected an output "{head}" of (N, {len(described.labels)}), '
                     f"but it gives {outputs}."
                 )
+        self._check_labels()
         self._checked = True
+
+    def _check_labels(self) -> None:
+        """Does the card call the classes what the file does? One from elsewhere may say nothing."""
+        said = json.loads(self._session.metadata().get(LABELS_KEY, "{}"))
+        for head, described in self._card.heads.items():
+            if said.get(head, list(described.labels)) != list(described.labels):
+                raise ModelError(
+                    f'{self._path}: its head "{head}" gives {said[head]}, but the card calls them '
+                    f"{list(described.labels)}. Restore both files of the model."
+                )
 
 
 def calibrate(logits: NDArray[np.float64], head: Head) -> NDArray[np.float64]:

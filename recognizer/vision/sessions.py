@@ -72,6 +72,11 @@ class LazySession:
             {one.name: one.shape for one in session.get_outputs()},
         )
 
+    def metadata(self) -> dict[str, str]:
+        """What the model's file says of itself, by name."""
+        said: dict[str, str] = self._ready().get_modelmeta().custom_metadata_map
+        return said
+
     def _ready(self) -> Any:
         with self._lock:
             if self._session is None:

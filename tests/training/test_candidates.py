@@ -16,7 +16,7 @@ from recognizer.training.datasets.faces import Faces
 from recognizer.training.evaluation import even_and_odd
 from recognizer.training.non_faces import background
 from recognizer.training.preparation import TrainingSet
-from recognizer.training.quantization import is_quantized, quantize
+from recognizer.training.quantization import precision_of, quantize
 from recognizer.training.settings import SettingsError
 from recognizer.vision.cards import NOT_A_FACE_HEAD, ModelCard, Weights
 from recognizer.vision.classification import OnnxClassifier
@@ -136,7 +136,7 @@ def test_one_of_8_bit_integers_goes_on_as_such(
     new = candidates.learn(old, reviewed, None, tmp_path / "new", "new", lambda _: None, QUICK)
     new.check()
     assert new.card.weights.precision == "int8"
-    assert is_quantized(onnx.load(new.weights))
+    assert precision_of(onnx.load(new.weights)) == "int8"
     found = compare(old, new, strange)
     assert found
     assert found["low"] > 0.3

@@ -8,21 +8,25 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from recognizer.training import quantization
 from recognizer.training.averaging import average
 from recognizer.training.datasets.faces import Faces
-from recognizer.training.quantization import is_quantized, quantize
+from recognizer.training.quantization import precision_of, quantize
 from recognizer.vision.classification import OnnxClassifier
 from recognizer.vision.emotions import EMOTIONS
 from recognizer.vision.preprocessing import normalize
 from tests.vision.tiny_model import write_tiny_model
 
 
-def convolutional(seed: int) -> bytes:
+def convolutional(seed: int, width: int = 8) -> bytes:
     """A serialised network with a residual block, from faces to the logits of eight emotions."""
     random = np.random.default_rng(seed)
-    kernels = {"first": (8, 1, 5, 5), "second": (8, 8, 3, 3)}
+    kernels = {"first": (width, 1, 5, 5), "second": (width, width, 3, 3)}
     weights = {name: random.normal(0, 0.3, shape) for name, shape in kernels.items()}
-    weights |= {"product": random.normal(0, 1, (8, 8)), "bias": random.normal(0, 1, 8)}
+    # As weight decay leaves them: some channels hardly say anything but their bias.
+    weights["second"][: width // 4] *= 1e-6
+    weights |= {"product": random.normal(0, 1, (width, 8)), "bias": random.normal(0, 1, 8)}
+    weights |= {"offsets": random.normal(0, 3, width)}
     constants = [
         numpy_helper.from_array(values.astype(np.float32), name) for name, values in weights.items()
     ]
@@ -31,7 +35,7 @@ def convolutional(seed: int) -> bytes:
         helper.make_node("Reshape", ["faces", "channels_first"], ["planes"]),
         helper.make_node("Conv", ["planes", "first"], ["a"], strides=[4, 4]),
         helper.make_node("Relu", ["a"], ["b"]),
-        helper.make_node("Conv", ["b", "second"], ["c"], pads=[1, 1, 1, 1]),
+        helper.make_node("Conv", ["b", "second", "offsets"], ["c"], pads=[1, 1, 1, 1]),
         helper.make_node("Add", ["b", "c"], ["d"]),
         helper.make_node("Relu", ["d"], ["e"]),
         helper.make_node("GlobalAveragePool", ["e"], ["f"]),
@@ -67,16 +71,17 @@ def network(tmp_path: Path) -> Path:
 
 def test_it_answers_nearly_as_before(network: Path, faces: Faces) -> None:
     before = logits(network, faces)
-    quantize(network, faces.images)
+    moved = quantize(network, faces.images)
     after = logits(network, faces)
     assert 0 < np.abs(after - before).mean() < 0.03 * before.std()
+    assert 0 < moved < 0.03
 
 
 def test_convolutions_are_of_integers_and_heads_are_not(network: Path, faces: Faces) -> None:
-    assert not is_quantized(onnx.load(network))
+    assert precision_of(onnx.load(network)) == "float32"
     quantize(network, faces.images)
     small = onnx.load(network)
-    assert is_quantized(small)
+    assert precision_of(small) == "int8"
     types = {one.name: one.data_type for one in small.graph.initializer}
     assert types["product"] == types["bias"] == TensorProto.FLOAT
     kernels = [name for name in types if name.startswith(("first", "second"))]
@@ -108,6 +113,22 @@ def test_without_pictures_there_are_no_ranges(network: Path, faces: Faces) -> No
     assert network.read_bytes() == before
 
 
+def test_an_answer_that_would_be_another_is_refused(
+    network: Path, faces: Faces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = network.read_bytes()
+    monkeypatch.setattr(quantization, "MOST_MOVED", 1e-6)
+    with pytest.raises(ValueError, match="would answer otherwise"):
+        quantize(network, faces.images)
+    assert network.read_bytes() == before
+
+
+def test_integers_are_not_made_integers_again(network: Path, faces: Faces) -> None:
+    quantize(network, faces.images)
+    with pytest.raises(ValueError, match="of 8-bit integers already"):
+        quantize(network, faces.images)
+
+
 def test_an_average_of_integers_answers_as_one_of_floats(
     network: Path, faces: Faces, tmp_path: Path
 ) -> None:
@@ -123,3 +144,33 @@ def test_an_average_of_integers_answers_as_one_of_floats(
     quantize(network, faces.images)
     average(members, tmp_path / "mixed" / "model.onnx", ranges=faces.images)
     np.testing.assert_array_equal(logits(tmp_path / "mixed" / "model.onnx", faces), small)
+
+
+def test_an_average_says_what_it_is_made_of(network: Path, faces: Faces, tmp_path: Path) -> None:
+    members = [network, written(tmp_path / "two", convolutional(seed=2))]
+    quantize(network, faces.images)
+    for given, precision in (([network], "int8"), (members, "mixed"), (members[1:], "float32")):
+        average(given, tmp_path / "average.onnx")
+        assert precision_of(onnx.load(tmp_path / "average.onnx")) == precision
+
+
+def test_half_precision_does_not_lose_the_scales_of_integers(faces: Faces, tmp_path: Path) -> None:
+    wide = written(tmp_path / "wide", convolutional(seed=3, width=256))
+    quantize(wide, faces.images)
+    average([wide], tmp_path / "average" / "model.onnx", mirror=False)
+    expected = logits(wide, faces)
+    found = logits(tmp_path / "average" / "model.onnx", faces)
+    np.testing.assert_allclose(found, expected, atol=0.02 * expected.std())
+
+
+def test_an_average_of_averages_is_of_integers_throughout(
+    network: Path, faces: Faces, tmp_path: Path
+) -> None:
+    wide = written(tmp_path / "wide", convolutional(seed=3, width=256))
+    inner, outer = tmp_path / "inner" / "model.onnx", tmp_path / "outer" / "model.onnx"
+    average([network, wide], inner)
+    average([inner], outer, ranges=faces.images, mirror=False)
+    assert precision_of(onnx.load(outer)) == "int8"
+    assert outer.stat().st_size < 0.6 * inner.stat().st_size
+    expected = logits(inner, faces)
+    assert np.abs(logits(outer, faces) - expected).mean() < 0.03 * expected.std()

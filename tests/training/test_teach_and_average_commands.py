@@ -14,6 +14,7 @@ from recognizer.training.preparation import prepare
 from recognizer.training.soft_labels import SoftLabels
 from recognizer.vision.preprocessing import normalize
 from tests.training.test_framing import Whole
+from tests.training.test_quantization import convolutional, written
 from tests.vision.tiny_model import write_tiny_model
 
 
@@ -71,6 +72,8 @@ def test_an_average_may_be_of_8_bit_integers(
     dataset: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("recognizer.training.release.MTCNN", Whole)
+    for seed, name in enumerate(("one", "two")):
+        written(model_store.own_root() / name, convolutional(seed))
     given = ["--member", "one", "two", "--name", "both", "--int8"]
     call_command("average", *arguments(dataset), *given)
     assert model_store.load("both").card.weights.precision == "int8"

@@ -53,6 +53,14 @@ def test_affect_may_be_missing_and_is_kept_when_it_is_there() -> None:
     assert ModelCard.from_dict(card.as_dict()) == card
 
 
+def test_a_card_of_floating_point_stays_what_it_was() -> None:
+    # A model version is known by its card; see `model_versions.row_of`.
+    without = ModelCard.from_dict(tiny_card())
+    assert without.as_dict()["weights"] == tiny_card()["weights"]
+    small = ModelCard.from_dict(changed("weights.precision", "int8"))
+    assert ModelCard.from_dict(small.as_dict()) == small != without
+
+
 def test_whole_numbers_are_numbers() -> None:
     card = ModelCard.from_dict(changed("preprocessing.margin", 1))
     assert card.preprocessing.margin == 1.0

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from recognizer.training.release import write_labels
 from recognizer.vision import classification
 from recognizer.vision.cards import CardError
 from recognizer.vision.classification import (
@@ -142,6 +143,18 @@ def test_a_network_without_a_head_of_the_card_is_refused(
     folder = write_tiny_model(tmp_path / "other", heads=heads)
     with pytest.raises(ModelError, match='"valence"'):
         OnnxClassifier(folder).classify(astronaut, [FACE])
+
+
+def test_a_card_that_calls_classes_otherwise_than_the_network_is_refused(tmp_path: Path) -> None:
+    folder = write_tiny_model(tmp_path / "other")
+    heads = dict(OnnxClassifier(folder).card.as_dict()["heads"])
+    write_labels(folder / "model.onnx", {head: heads[head]["labels"] for head in heads})
+    network = (folder / "model.onnx").read_bytes()
+    OnnxClassifier(write_tiny_model(folder, network=network)).check()
+    heads["fer2013"]["labels"] = heads["fer2013"]["labels"][::-1]
+    folder = write_tiny_model(folder, network=network, heads=heads)
+    with pytest.raises(ModelError, match=r'"fer2013" gives .* but the card calls them'):
+        OnnxClassifier(folder).check()
 
 
 def test_softmax_is_safe_from_overflow() -> None:

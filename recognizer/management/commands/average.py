@@ -12,6 +12,7 @@ from recognizer.management.dataset.options import add_source_options, read_sourc
 from recognizer.services import model_places, model_store
 from recognizer.training import averaging, release
 from recognizer.training.labelling import labelling
+from recognizer.training.preparation import prepare_training
 
 
 class Command(TrainingCommand):
@@ -52,7 +53,7 @@ class Command(TrainingCommand):
             held_out = reading.faces.split("PublicTest")
             how: dict[str, Any] = {"mirror": not options["no_mirror"]}
             if options["int8"]:
-                how["ranges"] = reading.faces.split("Training").images
+                how["ranges"] = prepare_training(reading.faces).images
             with model_places.being_made(folder) as partial:
                 card = averaging.draft(members, partial, options["name"], **how)
                 classifier = release.release(card, held_out, partial, self.report)
