@@ -73,7 +73,7 @@ def alone(one: Evaluated) -> list[str]:
             if one.own is None
             else _lines(one.own, one.own.numbers)
         )
-    return lines
+    return [*lines, "\nIn brackets 95% intervals: Wilson's of recalls, bootstrap of all else."]
 
 
 def _where(one: Evaluated) -> str:
@@ -83,13 +83,18 @@ def _where(one: Evaluated) -> str:
 def _lines(protocol: Protocol, numbers: Sequence[Number]) -> list[str]:
     return [
         f"  {'n':20} {protocol.rows}",
-        *(f"  {number.name:20} {number.text}" for number in numbers),
+        *(_line(number) for number in numbers),
         *(
             f"  {one.name:20} recall {_share(one.recall, one.n)} {_interval(one):>10}"
             f"  precision {_share(one.precision, one.n)}  n {one.n}"
             for one in protocol.classes
         ),
     ]
+
+
+def _line(number: Number) -> str:
+    interval = f"({number.range})" if number.range else ""
+    return f"  {number.name:20} {number.text:7} {interval}".rstrip()
 
 
 def _interval(recall: ClassBars) -> str:
