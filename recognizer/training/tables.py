@@ -142,13 +142,16 @@ def as_json(one: Compared) -> dict[str, Any]:
     }
 
 
-def _intervals(protocol: Protocol | None) -> dict[str, list[float] | None] | None:
+def _intervals(protocol: Protocol | None) -> dict[str, Any] | None:
+    """By the names of the numbers, and of the recalls by class; None where there is none."""
     if protocol is None:
         return None
-    return {
+    intervals = {
         number.name: None if number.interval is None else list(number.interval)
         for number in protocol.numbers
     }
+    recalls = {one.name: [one.low, one.high] if one.n else None for one in protocol.classes}
+    return {**intervals, "recall": recalls}
 
 
 def _cell(protocol: Protocol, name: str) -> str:

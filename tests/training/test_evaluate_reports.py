@@ -14,7 +14,7 @@ from recognizer.management import reports
 from recognizer.training.datasets.classes import CLASSES
 from recognizer.training.datasets.votes import VotedFace, write_votes
 from recognizer.vision import classification
-from tests.training.drawing import draw_face, write_ferplus
+from tests.training.drawing import SHOWN, draw_face, write_ferplus
 from tests.training.pictures import write_picture
 from tests.vision.tiny_model import write_tiny_model
 
@@ -149,6 +149,13 @@ def test_comparing_prints_one_object_a_model(
     for one in (first, second):
         low, high = one["intervals"]["ferplus"]["accuracy"]
         assert low <= one["ferplus"]["accuracy"] <= high
+        for protocol in ("ferplus", "fer2013"):
+            recalls = one["intervals"][protocol]["recall"]
+            assert list(recalls) == list(one[protocol]["per_class"])
+            assert {name for name, interval in recalls.items() if interval} == set(SHOWN)
+            for name in SHOWN:
+                low, high = recalls[name]
+                assert 0 <= low <= one[protocol]["per_class"][name]["recall"] <= high <= 1
         assert one["parameters"] == one["macs"] == 48 * 48 * 15
         assert 0 < one["ms_per_face"] < 1000
 
