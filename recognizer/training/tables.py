@@ -173,10 +173,25 @@ def _difference(one: Compared) -> str:
 
 def _effort(training: Mapping[str, Any]) -> str:
     """What the card says about the time its training took; it may say anything, or nothing."""
+    if (own := _time(training)) is not None:
+        return f"{own[0]:.0f} min, {own[1]} epochs"
+    # The card of an average holds what its members' cards say, by their names.
+    members = [_time(one) for one in training.values()]
+    told = [one for one in members if one is not None]
+    if not told or len(told) < len(members):
+        return "–"
+    minutes, epochs = (sum(column) for column in zip(*told, strict=True))
+    return f"{minutes:.0f} min, {epochs} epochs in all"
+
+
+def _time(training: object) -> tuple[float, int] | None:
+    """Minutes and epochs."""
+    if not isinstance(training, Mapping):
+        return None
     minutes, epochs = training.get("minutes"), training.get("epochs_done")
     if not isinstance(minutes, int | float) or not isinstance(epochs, int):
-        return "–"
-    return f"{minutes:.0f} min, {epochs} epochs"
+        return None
+    return minutes, epochs
 
 
 def _milliseconds(one: Compared) -> str:

@@ -204,6 +204,34 @@ def test_the_table_comes_in_markdown(
     assert all(re.search(r"% \(\d+–\d+%\) \|", line) for line in recalls)
 
 
+@pytest.mark.parametrize(
+    ("training", "shown"),
+    [
+        ({"minutes": 80.6, "epochs_done": 18, "network": {"name": "resnet9"}}, "81 min, 18 epochs"),
+        (
+            {
+                "first": {"minutes": 80.4, "epochs_done": 18},
+                "second": {"minutes": 108.4, "epochs_done": 46},
+            },
+            "189 min, 64 epochs in all",
+        ),
+        ({"first": {"minutes": 80.4, "epochs_done": 18}, "second": {}}, "–"),
+        ({"network": {"name": "resnet9"}, "seed": 1}, "–"),
+        ({}, "–"),
+    ],
+)
+def test_the_time_of_a_training_is_told_where_all_of_it_is_known(
+    models: Path,
+    arguments: list[str],
+    capsys: pytest.CaptureFixture[str],
+    training: dict[str, Any],
+    shown: str,
+) -> None:
+    write_tiny_model(models / "timed", training=training)
+    evaluate(*arguments, "--model", "timed", "--markdown")
+    assert f"| training time | {shown} |" in capsys.readouterr().out
+
+
 def test_one_model_comes_in_markdown_too(
     models: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
