@@ -89,7 +89,8 @@ def test_a_report_stands_alone_and_shows_everything(
     assert page.count("img") == 24
     assert f"{result['ferplus']['accuracy']:.2%}" in page.text
     assert f"{result['fer2013']['top2_accuracy']:.2%}" in page.text
-    assert "There are none: no history.csv" in page.text
+    # No history.csv lies beside the model.
+    assert "Training curves" not in page.text
 
 
 def test_a_report_draws_the_history_that_is_named(
@@ -109,6 +110,7 @@ def test_a_report_draws_the_history_in_the_models_folder(
     (models / "two" / "history.csv").write_text("epoch,loss\n1,2\n")
     report = tmp_path / "report.html"
     evaluate(*arguments, "--model", "two", "--report", report)
+    assert "<h2>Training curves</h2>" in report.read_text()
     assert "loss, last 2" in report.read_text()
 
 
