@@ -1,7 +1,6 @@
 import json
 import os
 import re
-import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
