@@ -73,7 +73,7 @@ def alone(one: Evaluated) -> list[str]:
             if one.own is None
             else _lines(one.own, one.own.numbers)
         )
-    return lines
+    return [*lines, "\nIn brackets 95% intervals: Wilson's of recalls, bootstrap of all else."]
 
 
 def _where(one: Evaluated) -> str:
@@ -83,13 +83,18 @@ def _where(one: Evaluated) -> str:
 def _lines(protocol: Protocol, numbers: Sequence[Number]) -> list[str]:
     return [
         f"  {'n':20} {protocol.rows}",
-        *(f"  {number.name:20} {number.text}" for number in numbers),
+        *(_line(number) for number in numbers),
         *(
             f"  {one.name:20} recall {_share(one.recall, one.n)} {_interval(one):>10}"
             f"  precision {_share(one.precision, one.n)}  n {one.n}"
             for one in protocol.classes
         ),
     ]
+
+
+def _line(number: Number) -> str:
+    interval = f"({number.range})" if number.range else ""
+    return f"  {number.name:20} {number.text:7} {interval}".rstrip()
 
 
 def _interval(recall: ClassBars) -> str:
@@ -137,13 +142,16 @@ def as_json(one: Compared) -> dict[str, Any]:
     }
 
 
-def _intervals(protocol: Protocol | None) -> dict[str, list[float] | None] | None:
+def _intervals(protocol: Protocol | None) -> dict[str, Any] | None:
+    """By the names of the numbers, and of the recalls by class; None where there is none."""
     if protocol is None:
         return None
-    return {
+    intervals = {
         number.name: None if number.interval is None else list(number.interval)
         for number in protocol.numbers
     }
+    recalls = {one.name: [one.low, one.high] if one.n else None for one in protocol.classes}
+    return {**intervals, "recall": recalls}
 
 
 def _cell(protocol: Protocol, name: str) -> str:
@@ -165,10 +173,25 @@ def _difference(one: Compared) -> str:
 
 def _effort(training: Mapping[str, Any]) -> str:
     """What the card says about the time its training took; it may say anything, or nothing."""
+    if (own := _time(training)) is not None:
+        return f"{own[0]:.0f} min, {own[1]} epochs"
+    # The card of an average holds what its members' cards say, by their names.
+    members = [_time(one) for one in training.values()]
+    told = [one for one in members if one is not None]
+    if not told or len(told) < len(members):
+        return "–"
+    minutes, epochs = (sum(column) for column in zip(*told, strict=True))
+    return f"{minutes:.0f} min, {epochs} epochs in all"
+
+
+def _time(training: object) -> tuple[float, int] | None:
+    """Minutes and epochs."""
+    if not isinstance(training, Mapping):
+        return None
     minutes, epochs = training.get("minutes"), training.get("epochs_done")
     if not isinstance(minutes, int | float) or not isinstance(epochs, int):
-        return "–"
-    return f"{minutes:.0f} min, {epochs} epochs"
+        return None
+    return minutes, epochs
 
 
 def _milliseconds(one: Compared) -> str:

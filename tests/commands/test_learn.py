@@ -4,6 +4,7 @@ import io
 import shutil
 import sys
 import tempfile
+import zipfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,7 @@ from django.core.files.base import ContentFile
 from django.core.management import CommandError, call_command
 from django.db.models import F
 from django.test import Client
+from django.urls import reverse
 from pytest_django import Settings
 
 from recognizer.models import Face, LearningRun, ModelVersion, Photo, User
@@ -116,6 +118,12 @@ def left_in(temporary: Path) -> list[Path]:
     return [path for path in temporary.rglob("*") if path.suffix != ".py"]
 
 
+def exported(name: str, folder: Path) -> Path:
+    """A ZIP of the model."""
+    call_command("models", "export", name, "--output", str(folder / "model.zip"))
+    return folder / "model.zip"
+
+
 def own_models() -> set[str]:
     return {path.name for path in model_store.own_root().iterdir()}
 
@@ -148,6 +156,8 @@ def test_it_leaves_a_model_beside_the_old_one_and_says_how_they_compare(
     assert learning.is_better(run)
 
     assert f"{60 - held_out} reviewed faces to learn from, {held_out} held out" in said
+    # Held-out reviews are people's photos, which no report may show.
+    assert not (model_store.own_root() / name / "report.html").exists()
     assert f"The new model is {name}. Data set {run.dataset['fingerprint'][:12]}: 60 faces." in said
     assert f"On {held_out} faces of reviews held out: {found['old']['accuracy']:.2%} before" in said
     assert "of the way to the fine-tuned weights" in run.progress
@@ -182,7 +192,11 @@ def test_cross_validation_is_told_which_faces_belong_together(
 
 
 def test_with_a_reference_set_it_shows_what_was_forgotten(
-    site: None, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    site: None,
+    admin_client: Client,
+    tmp_path: Path,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # So small a network can't learn as much without forgetting some.
     how = replace(QUICK, forgotten=0.5, ways=(0.05, 0.1, 0.2))
@@ -203,6 +217,17 @@ def test_with_a_reference_set_it_shows_what_was_forgotten(
     odd = card.metrics["PublicTest odd rows"]["ferplus"]
     assert (odd["n"], odd["accuracy"]) == (32, reference["new"]["accuracy"])
     assert card.training["fine_tuning"]["replayed_faces"] == 48
+    # The report is of all 64 and travels with the model; what it shows is the reference set's.
+    assert f"The new model is {run.folder}, with report.html beside it. Data set" in said
+    with zipfile.ZipFile(exported(run.folder, tmp_path)) as archive:
+        report = archive.read(f"{run.folder}/report.html").decode()
+    assert f"<h1>{run.folder} {card.version}</h1>" in report
+    assert "Evaluation on FER-2013 with FER+ votes, PublicTest" in report
+    assert "<dt>weights</dt><dd>SHA-256 " + card.weights.sha256 in report
+    assert "64 pictures; below each number" in report
+    page = admin_client.get(reverse("learning"))
+    assert f"{run.candidate} now." in page.content.decode()
+
     # The row is of the card as it lies on the disk, so the site finds the model again.
     assert run.candidate
     assert model_store.find_version(run.candidate).name == run.folder

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -73,7 +74,14 @@ def test_it_prints_a_table_for_people(
 ) -> None:
     call_command("evaluate", "fer2013", str(dataset[0]), "--ferplus", str(dataset[1]))
     out = capsys.readouterr().out
-    assert "accuracy" in out
+    assert max(map(len, out.splitlines())) <= 100
+    # Both label sets; one bracket below the other.
+    brackets = re.findall(r"^  (?:accuracy|ece) .*?(?=\([\d.]+–[\d.]+%?\)$)", out, re.MULTILINE)
+    assert len(brackets) == 4
+    assert len(set(map(len, brackets))) == 1
+    assert "In brackets 95% intervals" in out
+    # Where people never disagree, nothing is told apart, and that has no interval.
+    assert "  disagreement_auroc   –\n" in out
     # Nobody in the drawings is contemptuous, so there is no share of them.
     assert "  contempt             recall      –             precision      –  n 0\n" in out
 

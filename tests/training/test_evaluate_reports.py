@@ -13,7 +13,7 @@ from recognizer.management import reports
 from recognizer.training.datasets.classes import CLASSES
 from recognizer.training.datasets.votes import VotedFace, write_votes
 from recognizer.vision import classification
-from tests.training.drawing import draw_face, write_ferplus
+from tests.training.drawing import SHOWN, draw_face, write_ferplus
 from tests.training.pictures import write_picture
 from tests.vision.tiny_model import write_tiny_model
 
@@ -88,7 +88,8 @@ def test_a_report_stands_alone_and_shows_everything(
     assert page.count("img") == 24
     assert f"{result['ferplus']['accuracy']:.2%}" in page.text
     assert f"{result['fer2013']['top2_accuracy']:.2%}" in page.text
-    assert "There are none: no history.csv" in page.text
+    # No history.csv lies beside the model.
+    assert "Training curves" not in page.text
 
 
 def test_a_report_draws_the_history_that_is_named(
@@ -108,6 +109,7 @@ def test_a_report_draws_the_history_in_the_models_folder(
     (models / "two" / "history.csv").write_text("epoch,loss\n1,2\n")
     report = tmp_path / "report.html"
     evaluate(*arguments, "--model", "two", "--report", report)
+    assert "<h2>Training curves</h2>" in report.read_text()
     assert "loss, last 2" in report.read_text()
 
 
@@ -148,6 +150,13 @@ def test_comparing_prints_one_object_a_model(
     for one in (first, second):
         low, high = one["intervals"]["ferplus"]["accuracy"]
         assert low <= one["ferplus"]["accuracy"] <= high
+        for protocol in ("ferplus", "fer2013"):
+            recalls = one["intervals"][protocol]["recall"]
+            assert list(recalls) == list(one[protocol]["per_class"])
+            assert {name for name, interval in recalls.items() if interval} == set(SHOWN)
+            for name in SHOWN:
+                low, high = recalls[name]
+                assert 0 <= low <= one[protocol]["per_class"][name]["recall"] <= high <= 1
         assert one["parameters"] == one["macs"] == 48 * 48 * 15
         assert 0 < one["ms_per_face"] < 1000
 
@@ -194,6 +203,34 @@ def test_the_table_comes_in_markdown(
     shown = [" ".join(line.split()[3:5]) for line in recalls]
     assert shown == ["happy (16)", "neutral (16)", "sad (16)", "surprise (16)"]
     assert all(re.search(r"% \(\d+–\d+%\) \|", line) for line in recalls)
+
+
+@pytest.mark.parametrize(
+    ("training", "shown"),
+    [
+        ({"minutes": 80.6, "epochs_done": 18, "network": {"name": "resnet9"}}, "81 min, 18 epochs"),
+        (
+            {
+                "first": {"minutes": 80.4, "epochs_done": 18},
+                "second": {"minutes": 108.4, "epochs_done": 46},
+            },
+            "189 min, 64 epochs in all",
+        ),
+        ({"first": {"minutes": 80.4, "epochs_done": 18}, "second": {}}, "–"),
+        ({"network": {"name": "resnet9"}, "seed": 1}, "–"),
+        ({}, "–"),
+    ],
+)
+def test_the_time_of_a_training_is_told_where_all_of_it_is_known(
+    models: Path,
+    arguments: list[str],
+    capsys: pytest.CaptureFixture[str],
+    training: dict[str, Any],
+    shown: str,
+) -> None:
+    write_tiny_model(models / "timed", training=training)
+    evaluate(*arguments, "--model", "timed", "--markdown")
+    assert f"| training time | {shown} |" in capsys.readouterr().out
 
 
 def test_one_model_comes_in_markdown_too(

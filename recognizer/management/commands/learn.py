@@ -3,6 +3,7 @@
 import logging
 import secrets
 from argparse import ArgumentParser
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError
 
+from recognizer.management import model_reports
 from recognizer.management.base import TrainingCommand, add_threads_option, training_imports
 from recognizer.models import LearningRun, User
 from recognizer.services import learning, model_places, model_store, reviewed_faces
@@ -23,18 +25,28 @@ from recognizer.training.datasets.reading import (
     training_groups,
 )
 from recognizer.training.evaluation import even_and_odd
+from recognizer.training.labelling import Labelling, labelling
 from recognizer.training.preparation import TrainingSet, prepare, prepare_training
 from recognizer.vision.classification import OnnxClassifier
 
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """What REFERENCE_SET has to learn from and has held out, and who said what it shows."""
+
+    training: TrainingSet
+    held_out: Faces
+    labelling: Labelling
+
+
 class Command(TrainingCommand):
     help = (
         "Fine-tune the site's model on the reviewed faces of owners who lend theirs, and compare "
         "old and new on reviews that were held out and, where REFERENCE_SET names one, on a data "
-        "set that stays the same. Nothing is promoted: `manage.py models promote` does that, or "
-        "the page of the run in the admin."
+        "set that stays the same; report.html beside the new model is of that set. Nothing is "
+        "promoted: `manage.py models promote` does that, or the page of the run in the admin."
     )
     kept = "The run waits until its process counts as gone; then a worker takes it up anew."
 
@@ -101,33 +113,39 @@ class Command(TrainingCommand):
         origin, unseen = None, None
         if reference:
             # The even rows say how far to go, so only the odd ones may say what that cost.
-            guard, unseen = even_and_odd(reference[1])
-            origin = finetuning.Origin(reference[0], guard)
+            guard, unseen = even_and_odd(reference.held_out)
+            origin = finetuning.Origin(reference.training, guard)
         name = _free_name(f"learned-{run.pk}")
         with model_places.being_made(model_store.new_folder(name)) as partial:
             new = candidates.learn(old, reviewed, origin, partial, name, report)
             compared = {"held_out": comparison.compare(old, new, held_out)}
             if reference and unseen:
-                new = candidates.with_metrics(new, reference[1])
+                new = candidates.with_metrics(new, reference.held_out)
                 compared["reference"] = comparison.compare(old, new, unseen)
+            if reference and compared.get("reference"):
+                # Never of the held-out reviews: a report shows pictures, and those are private.
+                model_reports.write(new, reference.held_out, reference.labelling)
             card = new.card
         learning.finish(run, card, name, exported, compared)
-        self.report(f"The new model is {name}. {_told(exported, compared)}")
+        beside = f", with {model_reports.REPORT} beside it" if compared.get("reference") else ""
+        self.report(f"The new model is {name}{beside}. {_told(exported, compared)}")
 
 
-def _reference(size: int) -> tuple[TrainingSet, Faces] | None:
-    """What REFERENCE_SET has to learn from and has held out, if it is set.
+def _reference(size: int) -> Reference | None:
+    """The data set that REFERENCE_SET names, if it is set.
 
     Raises:
         DatasetError: it cannot be read.
     """
     if not settings.REFERENCE_SET:
         return None
+    source = Path(settings.REFERENCE_SET)
     ferplus = Path(settings.REFERENCE_FERPLUS) if settings.REFERENCE_FERPLUS else None
     try:
-        reading = read_dataset(Path(settings.REFERENCE_SET), ferplus=ferplus, size=size)
+        reading = read_dataset(source, ferplus=ferplus, size=size)
         _, held_out = training_and_held_out(reading)
-        return prepare_training(reading.faces), held_out
+        words = labelling(reading, source, ferplus, held_out)
+        return Reference(prepare_training(reading.faces), held_out, words)
     except (DatasetError, OSError) as error:
         raise DatasetError(f"REFERENCE_SET can't be read. {error}") from error
 
