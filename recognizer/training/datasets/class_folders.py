@@ -68,16 +68,16 @@ def walk(root: Path, bad: Bad, report: Callable[[str], None]) -> list[Picture]:
         DatasetError: this is no data set in class folders, or no file in it can be read.
     """
     plan = _plan(root)
-    settle(plan.problems, bad, str(plan.root))
     rows = bar(range(len(plan.files)), f"checking {plan.root.name}", "images")
     pictures = [_picture(plan, row) for row in rows]
     broken = [Problem(str(one.path), one.broken) for one in pictures if one.broken]
-    settle(broken, bad, str(plan.root))
+    problems = [*plan.problems, *broken]
+    settle(problems, bad, str(plan.root))
     if len(broken) == len(pictures):
         raise DatasetError(f"{plan.root} ({plan.layout}) holds no image that can be read.")
     for note in plan.notes:
         report(note)
-    tell_skipped([*plan.problems, *broken], report)
+    tell_skipped(problems, report)
     return pictures
 
 
