@@ -1,8 +1,12 @@
+import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from tqdm import tqdm
 
+from recognizer.training import soft_labels
 from recognizer.training.datasets.faces import DatasetError, Faces
 from recognizer.training.preparation import distilled, prepare
 from recognizer.training.soft_labels import SoftLabels, teach
@@ -36,6 +40,20 @@ def test_a_face_and_its_mirror_image_are_taught_alike(
     one = teach([teacher], faces.images).of(faces.images)["ferplus"]
     other = teach([teacher], mirrored).of(mirrored)["ferplus"]
     np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_the_bar_counts_images(
+    teacher: OnnxClassifier, faces: Faces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bars: list[tqdm[None]] = []
+
+    def watched(*, disable: None, **how: Any) -> "tqdm[None]":
+        bars.append(tqdm(**how, disable=False, file=io.StringIO()))
+        return bars[-1]
+
+    monkeypatch.setattr(soft_labels, "tqdm", watched)
+    teach([teacher, teacher], faces.images)
+    assert [(bar.n, bar.total) for bar in bars] == [(len(faces), len(faces))]
 
 
 def test_images_that_no_teacher_saw_keep_their_votes(teacher: OnnxClassifier, faces: Faces) -> None:

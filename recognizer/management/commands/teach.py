@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError
-from tqdm import tqdm
 
 from recognizer.management.base import TrainingCommand
 from recognizer.management.dataset.options import add_source_options, read_source
@@ -44,8 +43,7 @@ class Command(TrainingCommand):
             reading = read_source(options, self.report)
             training_and_held_out(reading)  # Is there something of both?
             training = prepare_training(reading.faces)
-            bar = tqdm(teachers, "teachers", unit="model", disable=None)
-            labels = teach(teachers, training.images, bar)
+            labels = teach(teachers, training.images)
         except (DatasetError, ValueError) as error:
             raise CommandError(str(error)) from error
         try:
