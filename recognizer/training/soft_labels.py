@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from recognizer.training.datasets.faces import FER2013_LABELS, DatasetError
+from recognizer.training.datasets.journals import Journal, fingerprint
 from recognizer.training.preparation import HEADS, image_digests
 from recognizer.vision.classification import OnnxClassifier, softmax
 from recognizer.vision.emotions import EMOTIONS
@@ -84,7 +85,9 @@ class SoftLabels:
             raise DatasetError(f"{path} cannot be read as soft labels: {error}.") from error
 
 
-def teach(teachers: Sequence[OnnxClassifier], images: NDArray[np.uint8]) -> SoftLabels:
+def teach(
+    teachers: Sequence[OnnxClassifier], images: NDArray[np.uint8], partial: Path | None = None
+) -> SoftLabels:
     """Average the teachers' answers to each image and to its mirror image; a bar counts the images.
 
     The logits are taken as they are, without the card's temperature: the networks were fitted
@@ -93,10 +96,15 @@ def teach(teachers: Sequence[OnnxClassifier], images: NDArray[np.uint8]) -> Soft
     Args:
         teachers: each with the heads "ferplus" and "fer2013".
         images: (N, size, size) uint8.
+        partial: a file for the answers so far, to be removed once the labels are saved. What a
+            killed call left there is gone on with, if these teachers were asked about these
+            images, and else cleared away.
 
     Raises:
         ModelError: a teacher lacks a head or takes another size.
+        OSError: `partial` cannot be written.
     """
+    journal = _journal(partial, teachers, images) if partial else None
     shares = {
         "ferplus": np.zeros((len(images), len(EMOTIONS)), np.float32),
         "fer2013": np.zeros((len(images), len(FER2013_LABELS)), np.float32),
@@ -104,8 +112,12 @@ def teach(teachers: Sequence[OnnxClassifier], images: NDArray[np.uint8]) -> Soft
     with tqdm(total=len(images), desc="teaching", unit=" images", leave=False, disable=None) as bar:
         for start in range(0, len(images), ASKED):
             rows = slice(start, start + ASKED)
-            for head, answers in _answers(teachers, images[rows]).items():
-                shares[head][rows] = answers
+            known = journal.entries.get(str(start)) if journal else None
+            answers = known or _answers(teachers, images[rows])
+            for head in HEADS:
+                shares[head][rows] = answers[head]
+            if journal and not known:
+                journal.add({str(start): {head: answers[head].tolist() for head in HEADS}})
             bar.update(len(images[rows]))
     digests, first = np.unique(_short_digests(images), return_index=True)
     return SoftLabels(
@@ -114,6 +126,16 @@ def teach(teachers: Sequence[OnnxClassifier], images: NDArray[np.uint8]) -> Soft
         shares["fer2013"][first],
         tuple(teacher.name for teacher in teachers),
     )
+
+
+def _journal(path: Path, teachers: Sequence[OnnxClassifier], images: NDArray[np.uint8]) -> Journal:
+    asked = [[teacher.name, teacher.card.weights.sha256] for teacher in teachers]
+    about = {"teachers": asked, "images": fingerprint(images), "at once": ASKED}
+    try:
+        return Journal(path, about)
+    except DatasetError:  # About something else.
+        path.unlink()
+        return Journal(path, about)
 
 
 def _answers(teachers: Sequence[OnnxClassifier], images: NDArray[np.uint8]) -> Probabilities:
