@@ -52,14 +52,14 @@ def claim(file: Path, wanted: Mapping[str, object]) -> None:
         wanted: settings by name.
 
     Raises:
-        ValueError: others are written there.
+        ValueError: others are written there, or the file is damaged.
     """
     wanted = json.loads(json.dumps(wanted))
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+        _write(file, json.dumps(wanted, indent=2) + "\n")
         return
-    found = json.loads(file.read_text(encoding="utf-8"))
+    found = _settings(file)
     differing = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
     if differing:
         raise ValueError(
@@ -67,6 +67,30 @@ def claim(file: Path, wanted: Mapping[str, object]) -> None:
             "differ). Use the same settings and data to go on, or another folder (--run) to begin "
             "anew."
         )
+
+
+def _settings(file: Path) -> dict[str, object]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise _damaged(file, str(error)) from error
+    if not isinstance(found, dict):
+        raise _damaged(file, "no JSON object")
+    return found
+
+
+def _damaged(file: Path, why: str) -> ValueError:
+    return ValueError(
+        f"{file} is damaged ({why}), so nobody knows what settings the run was begun with. Restore "
+        f"the file to go on, or remove {file.parent} or give another folder (--run) to begin anew."
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    # A kill leaves the whole old file or the whole new one.
+    draft = path.with_name(f".{path.name}.draft")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
 
 
 def _whole(path: str) -> str:
@@ -91,7 +115,7 @@ def forget_after(run: Path, epoch: int) -> None:
     path = run / HISTORY
     if path.exists():
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        path.write_text("".join(lines[: 1 + epoch]), encoding="utf-8")
+        _write(path, "".join(lines[: 1 + epoch]))
 
 
 def append(run: Path, line: dict[str, float]) -> None:

@@ -6,20 +6,25 @@ without training its teachers again.
 """
 
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from recognizer.training.datasets.faces import FER2013_LABELS, DatasetError
+from recognizer.training.datasets.journals import Journal, fingerprint
 from recognizer.training.preparation import HEADS, image_digests
 from recognizer.vision.classification import OnnxClassifier, softmax
+from recognizer.vision.emotions import EMOTIONS
 from recognizer.vision.preprocessing import normalize
 
 # Bytes of each image's SHA-256 that are kept: enough for billions of images.
 DIGEST_BYTES = 8
+# Images that are asked about at once: few, so that one sees slow teachers get on.
+ASKED = 64
 Probabilities = dict[str, NDArray[np.float32]]
 
 
@@ -81,11 +86,9 @@ class SoftLabels:
 
 
 def teach(
-    teachers: Sequence[OnnxClassifier],
-    images: NDArray[np.uint8],
-    progress: Iterable[OnnxClassifier] | None = None,
+    teachers: Sequence[OnnxClassifier], images: NDArray[np.uint8], partial: Path | None = None
 ) -> SoftLabels:
-    """Average the teachers' answers to each image and to its mirror image.
+    """Average the teachers' answers to each image and to its mirror image; a bar counts the images.
 
     The logits are taken as they are, without the card's temperature: the networks were fitted
     to shares of votes, and the temperature to winners.
@@ -93,26 +96,58 @@ def teach(
     Args:
         teachers: each with the heads "ferplus" and "fer2013".
         images: (N, size, size) uint8.
-        progress: the same teachers wrapped in a progress bar, if one is wanted.
+        partial: a file for the answers so far, to be removed once the labels are saved. What a
+            killed call left there is gone on with, if these teachers were asked about these
+            images, and else cleared away.
 
     Raises:
         ModelError: a teacher lacks a head or takes another size.
+        OSError: `partial` cannot be written.
     """
+    journal = _journal(partial, teachers, images) if partial else None
+    shares = {
+        "ferplus": np.zeros((len(images), len(EMOTIONS)), np.float32),
+        "fer2013": np.zeros((len(images), len(FER2013_LABELS)), np.float32),
+    }
+    with tqdm(total=len(images), desc="teaching", unit=" images", leave=False, disable=None) as bar:
+        for start in range(0, len(images), ASKED):
+            rows = slice(start, start + ASKED)
+            known = journal.entries.get(str(start)) if journal else None
+            answers = known or _answers(teachers, images[rows])
+            for head in HEADS:
+                shares[head][rows] = answers[head]
+            if journal and not known:
+                journal.add({str(start): {head: answers[head].tolist() for head in HEADS}})
+            bar.update(len(images[rows]))
+    digests, first = np.unique(_short_digests(images), return_index=True)
+    return SoftLabels(
+        digests,
+        shares["ferplus"][first],
+        shares["fer2013"][first],
+        tuple(teacher.name for teacher in teachers),
+    )
+
+
+def _journal(path: Path, teachers: Sequence[OnnxClassifier], images: NDArray[np.uint8]) -> Journal:
+    asked = [[teacher.name, teacher.card.weights.sha256] for teacher in teachers]
+    about = {"teachers": asked, "images": fingerprint(images), "at once": ASKED}
+    try:
+        return Journal(path, about)
+    except DatasetError:  # About something else.
+        path.unlink()
+        return Journal(path, about)
+
+
+def _answers(teachers: Sequence[OnnxClassifier], images: NDArray[np.uint8]) -> Probabilities:
     sums: Probabilities = {}
-    for teacher in teachers if progress is None else progress:
+    for teacher in teachers:
         for pictures in (images, images[:, :, ::-1]):
             logits = dict(teacher.logits(normalize(pictures), HEADS))
             logits["fer2013"] = _in_order(teacher, logits["fer2013"])
             for head in HEADS:
                 share = (softmax(logits[head]) / (2 * len(teachers))).astype(np.float32)
                 sums[head] = sums[head] + share if head in sums else share
-    digests, first = np.unique(_short_digests(images), return_index=True)
-    return SoftLabels(
-        digests,
-        sums["ferplus"][first],
-        sums["fer2013"][first],
-        tuple(teacher.name for teacher in teachers),
-    )
+    return sums
 
 
 def _in_order(teacher: OnnxClassifier, logits: NDArray[np.float64]) -> NDArray[np.float64]:

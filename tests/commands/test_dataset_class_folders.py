@@ -107,11 +107,13 @@ def bad(tmp_path: Path, face: np.ndarray) -> Path:
 
 
 @both
-def test_unknown_and_empty_classes_stop_it(action: str, bad: Path, tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match=r"has 2 problems:(.|\n)*--bad skip") as error:
+def test_it_stops_for_all_problems_at_once(action: str, bad: Path, tmp_path: Path) -> None:
+    (bad / "test/happy/broken.png").write_text("no picture")
+    with pytest.raises(CommandError, match=r"has 3 problems:(.|\n)*--bad skip") as error:
         run(action, bad, tmp_path / "out")
     assert f"{bad}/train/bored: unknown class with 1 file" in str(error.value)
     assert f"{bad}/train/sad: an empty class" in str(error.value)
+    assert f"{bad}/test/happy/broken.png: This is not an image." in str(error.value)
     assert not (tmp_path / "out").exists()
 
 

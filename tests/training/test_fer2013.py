@@ -158,6 +158,20 @@ def test_a_wrong_vote_is_named(vote: str, dataset: tuple[Path, Path], tmp_path: 
         read(dataset[0], wrong)
 
 
+def test_wrong_rows_of_both_files_are_named_at_once(
+    dataset: tuple[Path, Path], tmp_path: Path
+) -> None:
+    wrong = tmp_path / "fer2013.csv", tmp_path / "votes.csv"
+    header, first, *lines = dataset[0].read_text().splitlines()
+    wrong[0].write_text("\n".join([header, "9" + first[1:], *lines]))
+    header, first, *lines = dataset[1].read_text().splitlines()
+    wrong[1].write_text("\n".join([header, first.replace(",8,", ",x,"), *lines]))
+    with pytest.raises(DatasetError, match="has 2 problems") as error:
+        read(*wrong)
+    assert "fer2013.csv, row 1: emotion must be 0-6" in str(error.value)
+    assert "votes.csv, row 1: every vote must be a whole number" in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("suffix", "place", "byte"),
     [

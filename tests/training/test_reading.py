@@ -161,12 +161,13 @@ def broken(folder: Path) -> None:
     (folder / "train/sad").mkdir()
 
 
-def test_unknown_and_empty_classes_are_named_and_counted(tmp_path: Path) -> None:
+def test_all_problems_are_named_and_counted_at_once(tmp_path: Path) -> None:
     broken(tmp_path)
-    with pytest.raises(BadParts, match="2 problems") as error:
+    with pytest.raises(BadParts, match="3 problems") as error:
         read_dataset(tmp_path)
     assert f"{tmp_path / 'train/bored'}: unknown class with 2 files" in str(error.value)
     assert f"{tmp_path / 'train/sad'}: an empty class" in str(error.value)
+    assert f"{tmp_path / 'train/happy/broken.png'}: The image is damaged" in str(error.value)
 
 
 def test_a_broken_image_is_named(tmp_path: Path) -> None:

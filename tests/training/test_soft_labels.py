@@ -1,8 +1,12 @@
+import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from tqdm import tqdm
 
+from recognizer.training import soft_labels
 from recognizer.training.datasets.faces import DatasetError, Faces
 from recognizer.training.preparation import distilled, prepare
 from recognizer.training.soft_labels import SoftLabels, teach
@@ -36,6 +40,57 @@ def test_a_face_and_its_mirror_image_are_taught_alike(
     one = teach([teacher], faces.images).of(faces.images)["ferplus"]
     other = teach([teacher], mirrored).of(mirrored)["ferplus"]
     np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_the_bar_counts_images(
+    teacher: OnnxClassifier, faces: Faces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bars: list[tqdm[None]] = []
+
+    def watched(*, disable: None, **how: Any) -> "tqdm[None]":
+        bars.append(tqdm(**how, disable=False, file=io.StringIO()))
+        return bars[-1]
+
+    monkeypatch.setattr(soft_labels, "tqdm", watched)
+    teach([teacher, teacher], faces.images)
+    assert [(bar.n, bar.total) for bar in bars] == [(len(faces), len(faces))]
+
+
+def test_a_killed_teaching_is_gone_on_with(
+    teacher: OnnxClassifier, faces: Faces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    ask, asked = OnnxClassifier.logits, [0]
+
+    def count(self: OnnxClassifier, pictures: np.ndarray, heads: Any) -> Any:
+        asked[0] += len(pictures)
+        if asked[0] > limit:
+            raise Killed
+        return ask(self, pictures, heads)
+
+    straight = teach([teacher], faces.images)
+    monkeypatch.setattr(OnnxClassifier, "logits", count)
+    limit = 2 * soft_labels.ASKED
+    with pytest.raises(Killed):
+        teach([teacher], faces.images, tmp_path / "partial")
+    asked, limit = [0], 2 * len(faces)
+    resumed = teach([teacher], faces.images, tmp_path / "partial")
+    assert asked == [2 * (len(faces) - soft_labels.ASKED)]
+    np.testing.assert_array_equal(resumed.ferplus, straight.ferplus)
+    np.testing.assert_array_equal(resumed.fer2013, straight.fer2013)
+
+
+def test_what_another_teaching_left_is_cleared_away(
+    teacher: OnnxClassifier, faces: Faces, tmp_path: Path
+) -> None:
+    partial = tmp_path / "partial"
+    other = OnnxClassifier(write_tiny_model(tmp_path / "other", seed=1))
+    teach([other], faces.images, partial)
+    for images in (faces.images, faces.images[::-1]):
+        labels, fresh = teach([teacher], images, partial), teach([teacher], images)
+        np.testing.assert_array_equal(labels.ferplus, fresh.ferplus)
 
 
 def test_images_that_no_teacher_saw_keep_their_votes(teacher: OnnxClassifier, faces: Faces) -> None:

@@ -38,6 +38,7 @@ def test_soft_labels_are_written_for_every_training_image(
     training = prepare(faces.split("Training"), faces.split("PublicTest").images)
     assert len(labels.of(training.images)["ferplus"]) == len(training)
     assert labels.teachers == ("one 2026.11", "two 2026.11")
+    assert not list(tmp_path.glob("*.partial"))
 
 
 def test_an_unknown_teacher_is_a_usage_error(dataset: tuple[Path, Path], tmp_path: Path) -> None:

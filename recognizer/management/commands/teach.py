@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError
-from tqdm import tqdm
 
 from recognizer.management.base import TrainingCommand
 from recognizer.management.dataset.options import add_source_options, read_source
@@ -23,6 +22,7 @@ class Command(TrainingCommand):
         "training image and its mirror image. `manage.py train` learns from them. Runs without "
         "TensorFlow."
     )
+    kept = "The same command goes on after the last pictures that the teachers were asked about."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -44,15 +44,18 @@ class Command(TrainingCommand):
             reading = read_source(options, self.report)
             training_and_held_out(reading)  # Is there something of both?
             training = prepare_training(reading.faces)
-            bar = tqdm(teachers, "teachers", unit="model", disable=None)
-            labels = teach(teachers, training.images, bar)
         except (DatasetError, ValueError) as error:
             raise CommandError(str(error)) from error
+        output: Path = options["output"]
+        partial = output.with_name(f".{output.name}.partial")
         try:
-            labels.save(options["output"])
+            labels = teach(teachers, training.images, partial)
+            labels.save(output)
+            partial.unlink()
+        except ValueError as error:
+            raise CommandError(str(error)) from error
         except OSError as error:
-            message = f"{options['output']}: cannot be written ({error.strerror})."
-            raise CommandError(message) from error
+            raise CommandError(f"{output}: cannot be written ({error.strerror}).") from error
         self.report(f"{len(labels.digests)} images by {', '.join(labels.teachers)}.")
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from recognizer.training.augmentation import Augmentation, augment
 from recognizer.training.datasets import fer2013
-from recognizer.training.datasets.class_folders import file_digest, listing_digest, walk
+from recognizer.training.datasets.class_folders import listing_digest, walk
 from recognizer.training.datasets.faces import FER2013_LABELS, DatasetError, Faces
 from recognizer.training.datasets.inspection import SIDE, Source
 from recognizer.training.datasets.journals import fingerprint
@@ -117,12 +117,13 @@ def balance_folder(
     folders: dict[int, Path] = {}
     classes: dict[Path, list[Original]] = {}
     held_out = [one for one in pictures if not one.training]
-    known = {file_digest(one.path) for one in held_out}
+    # A varied copy of a held-out picture could not be told from others any more.
+    known = {one.digest for one in held_out}
     leaking = 0
     for one in pictures:
         if not one.training:
             continue
-        if known and file_digest(one.path) in known:
+        if one.digest in known:
             leaking += 1
             continue
         folder = folders.setdefault(one.column, Path(one.split, one.label))

@@ -10,13 +10,15 @@ import numpy as np
 
 from recognizer.training.datasets.classes import CLASSES
 from recognizer.training.datasets.faces import DatasetError
+from recognizer.training.datasets.fer2013 import SIDE
 from recognizer.training.datasets.folders import FERG, SPLIT_FOLDERS
 from recognizer.training.datasets.packing import is_packed
-from recognizer.training.datasets.pictures import Plan, read_image
+from recognizer.training.datasets.pictures import Plan, grey_square, read_image
 from recognizer.training.datasets.progress import bar
 from recognizer.training.datasets.reading import PACKED, plan_images
 from recognizer.training.datasets.result import Bad, Problem, settle, tell_skipped
 from recognizer.training.datasets.votes import REVIEWED
+from recognizer.training.preparation import image_digests
 
 _INSTEAD: Final = {
     FERG: "Copy its folders to train/<class>/ and test/<class>/, each character to one of them.",
@@ -38,6 +40,8 @@ class Picture:
         column: the class, a column of `Faces.votes`.
         training: whether it is to be learned from.
         broken: a sentence that says why it cannot be read, "" if it can.
+        digest: what it has in common with pictures that show the same, as `train` sees them at
+            FER-2013's size; empty if it is broken.
     """
 
     path: Path
@@ -47,6 +51,7 @@ class Picture:
     column: int
     training: bool
     broken: str
+    digest: bytes
 
 
 def walk(root: Path, bad: Bad, report: Callable[[str], None]) -> list[Picture]:
@@ -63,16 +68,16 @@ def walk(root: Path, bad: Bad, report: Callable[[str], None]) -> list[Picture]:
         DatasetError: this is no data set in class folders, or no file in it can be read.
     """
     plan = _plan(root)
-    settle(plan.problems, bad, str(plan.root))
     rows = bar(range(len(plan.files)), f"checking {plan.root.name}", "images")
     pictures = [_picture(plan, row) for row in rows]
     broken = [Problem(str(one.path), one.broken) for one in pictures if one.broken]
-    settle(broken, bad, str(plan.root))
+    problems = [*plan.problems, *broken]
+    settle(problems, bad, str(plan.root))
     if len(broken) == len(pictures):
         raise DatasetError(f"{plan.root} ({plan.layout}) holds no image that can be read.")
     for note in plan.notes:
         report(note)
-    tell_skipped([*plan.problems, *broken], report)
+    tell_skipped(problems, report)
     return pictures
 
 
@@ -80,12 +85,6 @@ def listing_digest(pictures: Sequence[Picture]) -> str:
     """SHA-256 of the files' names and lengths, in hex: what tells a changed folder, quickly."""
     listing = "".join(f"{one.name}\0{one.path.lstat().st_size}\n" for one in pictures)
     return hashlib.sha256(listing.encode()).hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of the file's bytes, in hex: what two files have in common that are copies."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _plan(root: Path) -> Plan:
@@ -115,7 +114,11 @@ def _picture(plan: Plan, row: int) -> Picture:
     # Digits mean emotions only where there are all seven, and one may lose its last picture.
     if parts[place].isdigit():
         parts[place] = CLASSES[column]
-    image = read_image(path)
+    image, broken, digest = read_image(path), "", b""
+    if isinstance(image, str):
+        broken = image
+    else:
+        digest = bytes(image_digests(grey_square(image, SIDE)[None])[0])
     return Picture(
         path=path,
         name="/".join(parts),
@@ -123,5 +126,6 @@ def _picture(plan: Plan, row: int) -> Picture:
         label=parts[place],
         column=column,
         training=plan.splits[row] == "Training",
-        broken=image if isinstance(image, str) else "",
+        broken=broken,
+        digest=digest,
     )

@@ -79,13 +79,13 @@ def read_rows(
     """
     problems: list[Problem] = []
     images, labels, splits = _read_pixels(fer2013, problems)
-    settle(problems, bad, str(fer2013))
     numbers = np.arange(1, len(labels) + 1)
     if ferplus is None:
+        settle(problems, bad, str(fer2013))
         votes, named = _own_votes(labels), np.ones(len(labels), np.bool_)
     else:
         votes, named, vote_splits = _read_votes(ferplus, problems)
-        settle(problems, bad, str(ferplus))
+        settle(problems, bad, f"{fer2013}, with {ferplus.name},")
         # Where both are whole, a row that lost its Usage still has its place.
         if len(splits) == len(vote_splits):
             splits = np.where(splits == "", vote_splits, splits)

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -61,9 +61,6 @@ class Parts:
             self._journal.add({name: write()})
         return self._journal.entries[name]
 
-    def finish(self) -> None:
-        self._journal.path.unlink()
-
 
 @contextmanager
 def whole_folder(output: Path, about: Mapping[str, Any]) -> Iterator[Parts]:
@@ -86,18 +83,31 @@ def whole_folder(output: Path, about: Mapping[str, Any]) -> Iterator[Parts]:
     try:
         parts = _begun(partial, about)
         yield parts
-        parts.finish()
         partial.rename(output)
     except (
         DatasetError
     ):  # It would come again; after a full disk, there is something to go on with.
-        shutil.rmtree(partial, ignore_errors=True)
+        with suppress(OSError):
+            _clear(partial)
         raise
+    # Only now: killed in between, the folder is whole, and no data set counts hidden files.
+    (output / _JOURNAL).unlink()
 
 
 def _begun(partial: Path, about: Mapping[str, Any]) -> Parts:
+    journal = partial / _JOURNAL
+    # What files are about that lie there without a heading, nobody knows.
+    if not journal.exists() or b"\n" not in journal.read_bytes():
+        _clear(partial)
     try:
         return Parts(partial, about)
     except DatasetError:  # About something else.
-        shutil.rmtree(partial, ignore_errors=True)
+        _clear(partial)
         return Parts(partial, about)
+
+
+def _clear(partial: Path) -> None:
+    # The journal first: killed in between, what is left must not pass for finished parts.
+    (partial / _JOURNAL).unlink(missing_ok=True)
+    if partial.exists():
+        shutil.rmtree(partial)

@@ -56,10 +56,10 @@ def carry_out(plan: Plan, size: int, bad: Bad) -> Reading:
     Raises:
         DatasetError: problems that are not to be skipped, or no image that can be read.
     """
-    # What the names alone tell is said before minutes of decoding.
-    settle(plan.problems, bad, str(plan.root))
     images, sizes, read, broken = _load(plan.files, size, plan.root.name)
-    settle(broken, bad, str(plan.root))
+    # Only now: what the names tell and what the files tell is to be mended in one go.
+    problems = (*plan.problems, *broken)
+    settle(problems, bad, str(plan.root))
     if not read.any():
         raise DatasetError(f"{plan.root} ({plan.layout}) holds no image that can be read.")
     votes = np.array(plan.votes, np.int64).reshape(len(read), -1)
@@ -76,7 +76,6 @@ def carry_out(plan: Plan, size: int, bad: Bad) -> Reading:
         faces, sizes = faces.where(read), sizes[read]
         origins = [origins[row] for row in np.flatnonzero(read)]
         groups = [groups[row] for row in np.flatnonzero(read)]
-    problems = (*plan.problems, *broken)
     return Reading(
         faces, plan.layout, sizes, tuple(origins), tuple(groups), problems, tuple(plan.notes)
     )
