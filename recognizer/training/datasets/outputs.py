@@ -84,9 +84,8 @@ def whole_folder(output: Path, about: Mapping[str, Any]) -> Iterator[Parts]:
         parts = _begun(partial, about)
         yield parts
         partial.rename(output)
-    except (
-        DatasetError
-    ):  # It would come again; after a full disk, there is something to go on with.
+    except DatasetError:
+        # That would come again; after a full disk, there is something to go on with.
         with suppress(OSError):
             _clear(partial)
         raise
