@@ -109,7 +109,10 @@ class Choice:
 
 
 def choose_score(
-    answers: Answers, labels: NDArray[np.int64], disputed: NDArray[np.bool_]
+    answers: Answers,
+    labels: NDArray[np.int64],
+    disputed: NDArray[np.bool_],
+    lift: tuple[float, ...] = (),
 ) -> list[Choice]:
     """Every kind of doubt with its best threshold, the one that costs least first.
 
@@ -117,6 +120,7 @@ def choose_score(
         answers: of N rows.
         labels: (N,) true classes; not looked at where `disputed`.
         disputed: (N,) rows whose annotators disagree.
+        lift: see `UncertaintyRule`.
     """
     agreed = ~disputed
     wrong = (answers.probabilities.argmax(axis=1) != labels)[agreed]
@@ -124,7 +128,7 @@ def choose_score(
     kinds: tuple[ScoreKind, ...] = ("confidence", "margin", "entropy")
     choices = []
     for kind, weight in itertools.product(kinds, weights):
-        rule = UncertaintyRule(kind, 1.0, CLOSE_CALL_MARGIN, ambiguity_weight=weight)
+        rule = UncertaintyRule(kind, 1.0, CLOSE_CALL_MARGIN, ambiguity_weight=weight, lift=lift)
         doubts = uncertainty.doubt(answers.probabilities, rule, answers.ambiguity)
         score = doubts[agreed]
         threshold = largest_threshold(score, wrong, TARGET_ERROR)
@@ -177,6 +181,7 @@ def fit_rule(
     images: NDArray[np.uint8],
     labels: NDArray[np.int64],
     margin: float,
+    lift: tuple[float, ...] = (),
 ) -> UncertaintyRule:
     """The whole uncertain rule: the score's threshold, and how small and blurred is too much."""
     return UncertaintyRule(
@@ -184,6 +189,7 @@ def fit_rule(
         threshold=choice.threshold,
         close_call_margin=CLOSE_CALL_MARGIN,
         ambiguity_weight=choice.ambiguity_weight,
+        lift=lift,
         min_face=smallest_face(classify, images, labels, margin),
         min_sharpness=least_sharpness(classify, images, labels),
     )

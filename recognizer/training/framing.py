@@ -21,6 +21,8 @@ ENLARGE = 4
 # People hold their heads and phones askew: the spread of the turn of a face, in degrees.
 ROLL = 12.0
 MARGINS = (0.8, 0.85, 0.9, 0.95, 1.0, 1.1, 1.2)
+LEAST = 1e-6
+"""A smaller probability counts as this: no single scene is to decide."""
 SHIFTS = (-0.1, -0.05, 0.0, 0.05)
 
 
@@ -85,7 +87,10 @@ def _photo(image: NDArray[np.uint8], roll: float) -> NDArray[np.uint8]:
 def sweep(
     found: Sequence[Scene], classify: Classify, size: int = 48
 ) -> list[tuple[float, Preprocessing]]:
-    """Accuracy of every margin, shift and alignment on the scenes, the best first.
+    """Mean log-likelihood of every margin, shift and alignment on the scenes, the best first.
+
+    Accuracy would do for thousands of scenes; for hundreds, which crop gets a few more right is
+    luck, while the probabilities of what is right agree, also between models.
 
     Raises:
         ValueError: there is no scene.
@@ -95,14 +100,14 @@ def sweep(
             "The detector finds a face in none of the held-out images, so the crop can't be "
             "fitted to it. Are these pictures of faces?"
         )
-    labels = np.array([scene.label for scene in found])
+    rows, labels = np.arange(len(found)), np.array([scene.label for scene in found])
     results = []
     for preprocessing in bar(list(_candidates(size)), "fitting the crop", "crops"):
         crops = np.stack(
             [crop_face(s.image, s.face.box, s.face.landmarks, preprocessing) for s in found]
         )
-        accuracy = float((classify(crops).argmax(axis=1) == labels).mean())
-        results.append((accuracy, preprocessing))
+        right = classify(crops)[rows, labels]
+        results.append((float(np.log(np.maximum(right, LEAST)).mean()), preprocessing))
     return sorted(results, key=lambda result: -result[0])
 
 
@@ -117,14 +122,14 @@ def smoothed_best(results: Sequence[tuple[float, Preprocessing]]) -> Preprocessi
     """The setting that does best once noise is smoothed away: a lucky cell of a grid is no reason.
 
     A quadratic response surface over margin and shift (Box and Wilson, 1951) is fitted for each
-    alignment; the grid's cell with the highest fitted accuracy wins.
+    alignment; the grid's cell with the highest fitted value wins.
     """
     fitted = []
     for align in ("none", "eyes"):
-        cells = [(accuracy, p) for accuracy, p in results if p.align == align]
+        cells = [(value, p) for value, p in results if p.align == align]
         terms = np.array([_quadratic(p.margin, p.shift_y) for _, p in cells])
-        accuracies = np.array([accuracy for accuracy, _ in cells])
-        surface, *_ = np.linalg.lstsq(terms, accuracies, rcond=None)
+        values = np.array([value for value, _ in cells])
+        surface, *_ = np.linalg.lstsq(terms, values, rcond=None)
         fitted += list(zip((terms @ surface).tolist(), (p for _, p in cells), strict=True))
     best: Preprocessing = max(fitted, key=lambda cell: cell[0])[1]
     return best

@@ -99,9 +99,10 @@ def release(
             f"The crop, fitted to {len(found)} faces that the detector finds, is "
             f"{_crop_in_words(preprocessing)}."
         )
-    choices = _choices(classifier, even)
+    lift = _lift(card.heads[MAIN_HEAD])
+    choices = _choices(classifier, even, lift)
     with _counted(classify, "fitting the uncertain rule") as counted:
-        rule = calibration.fit_rule(choices[0], counted, images, labels, preprocessing.margin)
+        rule = calibration.fit_rule(choices[0], counted, images, labels, preprocessing.margin, lift)
     report(_rule_in_words(rule, choices[0]))
     rule = replace(rule, not_a_face=_not_a_face(classifier, images))
     card = replace(card, preprocessing=preprocessing, uncertainty=rule)
@@ -259,9 +260,17 @@ def _not_a_face(classifier: OnnxClassifier, faces: NDArray[np.uint8]) -> float:
     return round(float(np.quantile(answers, 1 - FALSE_ALARMS)), 4)
 
 
-def _choices(classifier: OnnxClassifier, even: Faces) -> list[calibration.Choice]:
+def _lift(head: Head) -> tuple[float, ...]:
+    """What the head's bias adds to the logarithms of its probabilities."""
+    return tuple(round(bias / head.temperature, 4) for bias in head.bias)
+
+
+def _choices(
+    classifier: OnnxClassifier, even: Faces, lift: tuple[float, ...]
+) -> list[calibration.Choice]:
     asked, labels, disputed = _asked(even)
-    return calibration.choose_score(classifier.answers(normalize(asked.images)), labels, disputed)
+    answers = classifier.answers(normalize(asked.images))
+    return calibration.choose_score(answers, labels, disputed, lift)
 
 
 def _no_face(classifier: OnnxClassifier, faces: Faces) -> dict[str, Any] | None:
@@ -285,11 +294,11 @@ def _framing_table(
 ) -> dict[str, Any]:
     table = [
         {
-            "accuracy": round(accuracy, 4),
+            "log_likelihood": round(likelihood, 4),
             "margin": tried.margin,
             "shift_y": tried.shift_y,
             "align": tried.align,
         }
-        for accuracy, tried in swept
+        for likelihood, tried in swept
     ]
     return {"scenes": len(found), "table": table}

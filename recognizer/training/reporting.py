@@ -404,6 +404,8 @@ def _selection(card: ModelCard, answers: Answers, found: dict[str, Any]) -> Sele
 def rule_in_words(rule: UncertaintyRule) -> str:
     """When a model is uncertain, to follow "where" in a sentence."""
     measure = _SCORES.get(rule.score, f"the {rule.score} score")
+    if any(rule.lift):
+        measure += " without the lift of rare emotions"
     if rule.ambiguity_weight:
         measure += f", {rule.ambiguity_weight:.0%} of it replaced by the ambiguity head's answer,"
     return f"{measure} is above {rule.threshold:g}"

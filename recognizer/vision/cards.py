@@ -79,6 +79,8 @@ class UncertaintyRule:
         min_sharpness: variance of the Laplacian of the normalised crop, below which it is blurred.
         ambiguity_weight: share of the ambiguity head's answer in the doubt, 0-1.
         not_a_face: probability above which the crop is taken for something else than a face.
+        lift: how far the probabilities lift each emotion, as differences of their logarithms;
+            taken off again before the score. Empty for none.
     """
 
     score: ScoreKind
@@ -88,6 +90,7 @@ class UncertaintyRule:
     min_sharpness: float = 0.0
     ambiguity_weight: float = 0.0
     not_a_face: float = 1.0
+    lift: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +200,8 @@ class ModelCard:
         # As cards were before there were others: what is the same is not another version.
         if self.weights.precision == "float32":
             del plain["weights"]["precision"]
+        if not self.uncertainty.lift:
+            del plain["uncertainty"]["lift"]
         return {"schema": SCHEMA, **plain}
 
     def save(self, path: Path) -> None:
@@ -341,6 +346,7 @@ def _uncertainty(fields: _Fields) -> UncertaintyRule:
         min_sharpness=fields.number("min_sharpness", 0.0, 1e6, default=0.0),
         ambiguity_weight=fields.number("ambiguity_weight", 0.0, 1.0, default=0.0),
         not_a_face=fields.number("not_a_face", 0.0, 1.0, default=1.0),
+        lift=fields.numbers("lift", len(EMOTIONS)),
     )
 
 

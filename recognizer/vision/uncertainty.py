@@ -19,13 +19,19 @@ REASONS: Final = (
 """The codes that `judge` gives; an uncertain face has at least one."""
 
 
-def score(probabilities: NDArray[np.floating], kind: ScoreKind) -> NDArray[np.float64]:
-    """How unsure the model is of its first guess, from the probabilities alone.
+def score(
+    probabilities: NDArray[np.floating],
+    kind: ScoreKind,
+    guess: NDArray[np.int64] | None = None,
+) -> NDArray[np.float64]:
+    """How unsure the model is of its guess, from the probabilities alone.
 
     Args:
         probabilities: (N, K) rows that sum to 1, K at least 2.
-        kind: "confidence" is 1 - p1; "margin" is 1 - (p1 - p2); "entropy" is Shannon's entropy
-            divided by log K.
+        kind: with g the guess' probability and r that of the best other class, "confidence" is
+            1 - g; "margin" is 1 - (g - r), at most 1; "entropy" is Shannon's entropy divided by
+            log K, and 1 where r is above g.
+        guess: (N,) the class that is answered; the most probable one, if not given.
 
     Returns:
         (N,) in 0-1, higher is less sure.
@@ -38,16 +44,21 @@ def score(probabilities: NDArray[np.floating], kind: ScoreKind) -> NDArray[np.fl
             f"Expected probabilities of shape (N, 2 or more), got {probabilities.shape}."
         )
     p = probabilities.astype(np.float64)
+    place = (p.argmax(axis=1) if guess is None else guess)[:, np.newaxis]
+    guessed = np.take_along_axis(p, place, axis=1)[:, 0]
+    others = p.copy()
+    np.put_along_axis(others, place, -np.inf, axis=1)
+    lead = guessed - others.max(axis=1)
     scores: NDArray[np.float64]
     match kind:
         case "confidence":
-            scores = 1 - p.max(axis=1)
+            scores = 1 - guessed
         case "margin":
-            runner_up, top = np.partition(p, -2, axis=1)[:, -2:].T
-            scores = 1 - (top - runner_up)
+            scores = 1 - np.maximum(lead, 0)
         case "entropy":
             logs = np.log(p, out=np.zeros_like(p), where=p > 0)
-            scores = -(p * logs).sum(axis=1) / np.log(p.shape[1])
+            entropy = -(p * logs).sum(axis=1) / np.log(p.shape[1])
+            scores = np.where(lead < 0, 1.0, entropy)
         case _:
             raise ValueError(f'Expected "confidence", "margin" or "entropy", not {kind!r}.')
     return scores
@@ -61,7 +72,10 @@ def doubt(
     """The one scalar that the uncertain rule thresholds.
 
     The score of the probabilities, averaged with the ambiguity head's answer: people who look
-    at such a face would disagree. `rule.ambiguity_weight` is that answer's share.
+    at such a face would disagree. `rule.ambiguity_weight` is that answer's share. What lifts
+    rare emotions, `rule.lift`, is taken off the probabilities before: how often an answer is
+    wrong depends on how frequent the emotions are, and a guess that only the lift makes is none
+    to be sure of.
 
     Args:
         probabilities: (N, K) rows that sum to 1.
@@ -71,10 +85,18 @@ def doubt(
     Returns:
         (N,) in 0-1, higher is less sure.
     """
-    base = score(probabilities, rule.score)
+    base = score(_unlifted(probabilities, rule), rule.score, probabilities.argmax(axis=1))
     if ambiguity is None:
         return base
     return (1 - rule.ambiguity_weight) * base + rule.ambiguity_weight * ambiguity
+
+
+def _unlifted(probabilities: NDArray[np.floating], rule: UncertaintyRule) -> NDArray[np.floating]:
+    if not any(rule.lift):
+        return probabilities
+    odds = probabilities * np.exp(-np.array(rule.lift))
+    shares: NDArray[np.floating] = odds / odds.sum(axis=1, keepdims=True)
+    return shares
 
 
 def judge(

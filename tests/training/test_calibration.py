@@ -122,6 +122,23 @@ def test_an_ambiguity_head_that_sees_disagreement_gets_a_share() -> None:
     assert choices[0].disagreement_auroc == 1.0
 
 
+def test_a_guess_that_only_the_lift_makes_is_doubted() -> None:
+    # Sad is so rare that its lifted probability is the highest where it is hardly ever right.
+    rng = np.random.default_rng(0)
+    labels = (rng.random(4000) < 0.1).astype(np.int64)
+    evidence = rng.normal(labels * 2 - 1, 1.0)
+    natural = softmax(np.column_stack([np.log(0.9) - evidence, np.log(0.1) + evidence]))
+    lift = (0.0, 2.0)
+    lifted = natural * np.exp(lift) / (natural * np.exp(lift)).sum(axis=1, keepdims=True)
+    undisputed = np.zeros(len(labels), bool)
+    with_it, without = (
+        calibration.choose_score(Answers(lifted), labels, undisputed, given)[0]
+        for given in (lift, ())
+    )
+    assert with_it.aurc < without.aurc
+    assert with_it.coverage > without.coverage + 0.05
+
+
 def test_an_emotion_that_was_never_shown_is_lifted_no_more_than_the_commonest() -> None:
     rng = np.random.default_rng(0)
     labels = rng.choice(2, 4000, p=[0.9, 0.1])

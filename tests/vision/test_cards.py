@@ -57,6 +57,9 @@ def test_a_card_of_floating_point_stays_what_it_was() -> None:
     # A model version is known by its card; see `model_versions.row_of`.
     without = ModelCard.from_dict(tiny_card())
     assert without.as_dict()["weights"] == tiny_card()["weights"]
+    assert "lift" not in without.as_dict()["uncertainty"]
+    lifted = ModelCard.from_dict(changed("uncertainty.lift", [0.5] * 8))
+    assert ModelCard.from_dict(lifted.as_dict()) == lifted != without
     small = ModelCard.from_dict(changed("weights.precision", "int8"))
     assert ModelCard.from_dict(small.as_dict()) == small != without
 
@@ -106,6 +109,7 @@ def test_the_free_parts_may_be_missing() -> None:
         ("uncertainty.score", "mood", '"uncertainty.score"'),
         ("uncertainty.threshold", 1.5, '"uncertainty.threshold"'),
         ("uncertainty.threshold", float("nan"), '"uncertainty.threshold"'),
+        ("uncertainty.lift", [0.5], '"uncertainty.lift" is [0.5]; expected 8 numbers'),
         ("affect", [], '"affect" is []; expected an object'),
         ("affect.valence", None, '"affect.valence" is missing'),
         ("affect.valence.head", "mood", "\"affect.valence.head\" is 'mood'; expected one of"),

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
 from recognizer.vision.cards import UncertaintyRule
 from recognizer.vision.preprocessing import normalize
-from recognizer.vision.uncertainty import judge, score, sharpness
+from recognizer.vision.uncertainty import doubt, judge, score, sharpness
 
 SURE = np.array([0.0, 0, 0, 0, 1, 0, 0, 0])
 EVEN = np.full(8, 1 / 8)
@@ -31,6 +33,28 @@ def test_scores_lie_in_0_to_1_also_for_float32(kind: str) -> None:
     scores = score(answers, kind)  # type: ignore[arg-type]
     assert scores.dtype == np.float64
     assert ((scores >= -1e-6) & (scores <= 1 + 1e-6)).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("confidence", [0.8, 0.2]), ("margin", [1, 0.4]), ("entropy", [1, 0.72])]
+)
+def test_a_guess_that_is_not_the_most_probable_is_no_sure_one(
+    kind: str, expected: list[float]
+) -> None:
+    answers = np.array([[0.8, 0.2], [0.8, 0.2]])
+    found = score(answers, kind, np.array([1, 0]))  # type: ignore[arg-type]
+    np.testing.assert_allclose(found, expected, atol=0.01)
+
+
+def test_the_lift_of_rare_emotions_is_no_confidence() -> None:
+    natural = np.array([[0.3, 0.0, 0.1, 0.0, 0.0, 0.6, 0.0, 0.0]])
+    lift = (0.0, 0.0, 3.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    lifted = natural * np.exp(lift) / (natural * np.exp(lift)).sum()
+    rule = UncertaintyRule("confidence", 0.4, 0.2, lift=lift)
+    assert lifted.argmax() == 2
+    np.testing.assert_allclose(doubt(lifted, rule), [0.9])
+    assert judge(lifted[0], rule) == ["low_confidence"]
+    assert judge(lifted[0], replace(rule, lift=())) == []
 
 
 def test_no_faces_have_no_scores() -> None:
