@@ -61,7 +61,8 @@ def test_ctrl_c_ends_it_with_a_line_that_says_what_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("action", "kept"), [("clean", "The same command goes on"), ("pack", "Nothing was written.")]
+    ("action", "kept"),
+    [("clean", "The same command goes on"), ("pack", "Called again in the same way, it goes on")],
 )
 def test_each_action_on_a_data_set_says_what_ctrl_c_leaves(
     action: str, kept: str, monkeypatch: pytest.MonkeyPatch
