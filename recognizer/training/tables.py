@@ -119,7 +119,7 @@ def caption(models: Sequence[Compared]) -> str:
     first = models[0].evaluated
     return (
         f"{_where(first)}, {first.ferplus.rows:,} {first.labelling.scored}; in brackets 95% "
-        "bootstrap intervals, of times the middle half."
+        "intervals (Wilson's of recalls, bootstrap of all else), of times the middle half."
     )
 
 
