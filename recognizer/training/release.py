@@ -20,6 +20,7 @@ from tqdm import tqdm
 from recognizer.training import calibration, evaluation, framing
 from recognizer.training.affect import with_affect
 from recognizer.training.datasets.faces import FER2013_LABELS, Faces
+from recognizer.training.datasets.journals import fingerprint
 from recognizer.training.non_faces import FALSE_ALARMS
 from recognizer.training.reporting import rule_in_words
 from recognizer.vision.cards import (
@@ -136,16 +137,9 @@ def measured(classifier: OnnxClassifier, held_out: Faces, odd: Faces) -> dict[st
         **{name: evaluation.scores(said) for name, said in answers.items()},
         "intervals_95": {name: evaluation.intervals(said) for name, said in answers.items()},
         "no_face_on_odd_rows": _no_face(classifier, odd),
-        "held_out_sha256": _fingerprint(held_out),
+        # Two cards with the same one were measured on the same rows.
+        "held_out_sha256": fingerprint(held_out.images, held_out.votes, held_out.labels),
     }
-
-
-def _fingerprint(faces: Faces) -> str:
-    """SHA-256, in hex: two cards with the same one were measured on the same rows."""
-    digest = hashlib.sha256()
-    for array in (faces.images, faces.votes, faces.labels):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
 
 
 def write_labels(path: Path, labels: Mapping[str, Sequence[str]]) -> None:

@@ -248,13 +248,22 @@ class OnnxClassifier:
 
     def _check_labels(self) -> None:
         """Does the card call the classes what the file does? One from elsewhere may say nothing."""
-        said = json.loads(self._session.metadata().get(LABELS_KEY, "{}"))
+        said = _labels_in(self._session.metadata().get(LABELS_KEY, ""))
         for head, described in self._card.heads.items():
             if said.get(head, list(described.labels)) != list(described.labels):
                 raise ModelError(
                     f'{self._path}: its head "{head}" gives {said[head]}, but the card calls them '
                     f"{list(described.labels)}. Restore both files of the model."
                 )
+
+
+def _labels_in(text: str) -> dict[str, object]:
+    """By head, what a file says in our way; what others write under that name is none of it."""
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def calibrate(logits: NDArray[np.float64], head: Head) -> NDArray[np.float64]:

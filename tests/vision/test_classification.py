@@ -2,6 +2,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from numpy.typing import NDArray
 
@@ -155,6 +156,16 @@ def test_a_card_that_calls_classes_otherwise_than_the_network_is_refused(tmp_pat
     folder = write_tiny_model(folder, network=network, heads=heads)
     with pytest.raises(ModelError, match=r'"fer2013" gives .* but the card calls them'):
         OnnxClassifier(folder).check()
+
+
+@pytest.mark.parametrize("said", ["anger, happy", "[1, 2]", "[" * 100_000, "{"])
+def test_what_others_write_into_a_network_says_nothing_of_its_classes(
+    tmp_path: Path, said: str
+) -> None:
+    network = onnx.load_from_string(tiny_network())
+    onnx.helper.set_model_props(network, {"labels": said})
+    folder = write_tiny_model(tmp_path / "other", network=network.SerializeToString())
+    OnnxClassifier(folder).check()
 
 
 def test_softmax_is_safe_from_overflow() -> None:

@@ -37,8 +37,8 @@ class Command(TrainingCommand):
         parser.add_argument(
             "--int8",
             action="store_true",
-            help="calculate the convolutions in 8-bit integers: half the time, a quarter of the "
-            "file; their ranges are taken from the data set's Training rows",
+            help="calculate the convolutions in 8-bit integers, for about half the time where "
+            "there are many channels; their ranges are taken from the data set's Training rows",
         )
         parser.add_argument("--replace", action="store_true", help=model_reports.REPLACE)
 
@@ -51,11 +51,11 @@ class Command(TrainingCommand):
         try:
             reading = read_source(options, self.report)
             held_out = reading.faces.split("PublicTest")
-            how: dict[str, Any] = {"mirror": not options["no_mirror"]}
-            if options["int8"]:
-                how["ranges"] = prepare_training(reading.faces).images
+            mirror = not options["no_mirror"]
+            ranges = prepare_training(reading.faces).images if options["int8"] else None
             with model_places.being_made(folder) as partial:
-                card = averaging.draft(members, partial, options["name"], **how)
+                name = options["name"]
+                card = averaging.draft(members, partial, name, mirror=mirror, ranges=ranges)
                 classifier = release.release(card, held_out, partial, self.report)
                 words = labelling(reading, options["source"], options["ferplus"], held_out)
                 model_reports.write(classifier, held_out, words)
