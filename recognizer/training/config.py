@@ -148,6 +148,11 @@ def _require_sense(how: Fitting) -> None:
             "(epochs and finish_epochs) at full size; the network would never see faces as it "
             "is served them."
         )
+    if how.finishes > 1 and not how.finish_epochs:
+        raise SettingsError(
+            f"finishes = {how.finishes} needs finish_epochs, the epochs of each; set them to 1 or "
+            "more, or finishes = 1."
+        )
     if how.patience and how.finish_epochs:
         raise SettingsError(
             f"patience = {how.patience} stops before the finish; set finish_epochs = 0 with it, "

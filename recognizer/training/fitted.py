@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.networks import Network, name_of, without_weights
-from recognizer.training.run_folders import BEST, CHECKPOINT
+from recognizer.training.run_folders import CHECKPOINT, KEPT
 from recognizer.training.settings import SettingsError
 from recognizer.vision.preprocessing import normalize
 
@@ -81,7 +81,7 @@ def _read(weights: Path, model: keras.Model) -> None:
     if not weights.is_dir():
         model.load_weights(weights)
         return
-    for name in (EXPORTED, BEST):
+    for name in (EXPORTED, KEPT):
         if (weights / name).exists():
             model.load_weights(weights / name)
             return

@@ -16,13 +16,13 @@ from tqdm import tqdm
 from recognizer.training import fitted, optimizers, run_folders
 from recognizer.training.batches import batches
 from recognizer.training.datasets.faces import Faces
-from recognizer.training.ema import MovingAverage
 from recognizer.training.hyperparameters import Fitting, with_best_precision
 from recognizer.training.networks import at_size, without_weights
 from recognizer.training.networks.pretrained import require_taught
 from recognizer.training.preparation import TrainingSet, sampling_weights
 from recognizer.training.settings import SettingsError
 from recognizer.training.steps import training_step, worth_compiling
+from recognizer.training.weight_averages import MeanOfEnds, MovingAverage, give, given
 
 
 def fit(
@@ -42,7 +42,8 @@ def fit(
         report: called with one line per epoch.
 
     Returns:
-        The model with its averaged weights: the last ones, or with `patience` the best ones.
+        The model with its averaged weights: the last ones, with `patience` the best ones, with
+        several `finishes` the mean of what each ended with.
 
     Raises:
         ValueError: the run folder belongs to other settings or other data, there are fewer
@@ -61,6 +62,7 @@ def fit(
     if begun:
         model.set_weights(begun.get_weights())
     average = MovingAverage(model, how.ema)
+    ends = MeanOfEnds(model) if how.finishes > 1 else None
     progress = _Progress()
     epochs = _Epochs(training, model, average, how)
     saved = tf.train.Checkpoint(
@@ -68,6 +70,7 @@ def fit(
         optimizer=epochs.optimizer,
         averaged=average.values,
         **progress.variables(),
+        **({"ends": ends.values, "ended": ends.count} if ends else {}),
     )
     manager = tf.train.CheckpointManager(saved, str(run / run_folders.CHECKPOINT), max_to_keep=2)
     if manager.latest_checkpoint:
@@ -75,15 +78,19 @@ def fit(
         report(f"Going on after epoch {progress.epoch} of {how.all_epochs}.")
     run_folders.forget_after(run, progress.epoch)
     logs = tf.summary.create_file_writer(str(run / run_folders.TENSORBOARD))
-    best = run / run_folders.BEST
+    kept = run / run_folders.KEPT
     while progress.epoch < how.all_epochs and not progress.stale(how):
         started = time.monotonic()
         loss = epochs.run(progress.epoch)
-        with average.taken():
+        with given(model, average.values):
             scores = fitted.accuracies(model, validation)
             better = progress.finished(np.nanmax([scores["ferplus_accuracy"], -1.0]))
             if better and how.patience:
-                model.save_weights(best)
+                model.save_weights(kept)
+        if ends and how.ends_finish(progress.epoch):
+            ends.add(average.values)
+            with given(model, ends.values):
+                model.save_weights(kept)
         line = {
             "epoch": progress.epoch,
             "loss": loss,
@@ -97,9 +104,9 @@ def fit(
             for name, value in line.items():
                 tf.summary.scalar(name, value)
         report("  ".join(f"{name} {value:.4g}" for name, value in line.items()))
-    average.take()
-    if how.patience and best.exists():
-        model.load_weights(best)
+    give(model, average.values)
+    if kept.exists():
+        model.load_weights(kept)
     return model
 
 

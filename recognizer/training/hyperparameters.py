@@ -27,12 +27,16 @@ class Fitting:
         small_size: side of the shrunk pictures, pixels.
         finish_epochs: further passes with half the augmentation and a low rate: the network
             settles on faces as they are, after having seen them battered.
+        finishes: how many such finishes follow one another, each from `finish_learning_rate`
+            down to 0. With more than one, the weights that come out are the mean of what each
+            ended with (stochastic weight averaging, Izmailov et al., 2018), which is steadier
+            than any of them.
         batch: faces per step.
         optimizer: "muon" for convolutions (see `optimizers.Muon`), "sgd" with Nesterov
             momentum, or "adam" (AdamW).
         schedule: "cosine" falls to 0, "exponential" to a hundredth (Keras' ExponentialDecay).
         learning_rate: where the schedule begins; two epochs of warm-up lead to it.
-        finish_learning_rate: where the finish begins; it falls to 0 along a cosine.
+        finish_learning_rate: where a finish begins; it falls to 0 along a cosine.
         weight_decay: decoupled, on kernels only.
         momentum: of SGD and Muon.
         ema: decay per step of the averaged weights, the ones evaluated and exported.
@@ -58,6 +62,7 @@ class Fitting:
     small_epochs: int = 0
     small_size: int = 32
     finish_epochs: int = 6
+    finishes: int = 1
     batch: int = 256
     optimizer: Literal["muon", "sgd", "adam"] = "sgd"
     schedule: Literal["cosine", "exponential"] = "cosine"
@@ -81,7 +86,12 @@ class Fitting:
 
     @property
     def all_epochs(self) -> int:
-        return self.epochs + self.finish_epochs
+        return self.epochs + self.finishes * self.finish_epochs
+
+    def ends_finish(self, epoch: int) -> bool:
+        """Whether the epoch, the first being 1, is the last of a finish."""
+        finishing = epoch - self.epochs
+        return finishing > 0 and finishing % self.finish_epochs == 0
 
 
 def with_best_precision(how: Fitting) -> Fitting:

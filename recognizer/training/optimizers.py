@@ -56,15 +56,14 @@ class _Rate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[mi
             if how.schedule == "exponential"
             else schedules.CosineDecay(how.learning_rate, falling)
         )
-        self.finish = schedules.CosineDecay(
-            how.finish_learning_rate, decay_steps=max(1, how.finish_epochs * steps)
-        )
+        self.finishing = max(1, how.finish_epochs * steps)
+        self.finish = schedules.CosineDecay(how.finish_learning_rate, self.finishing)
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         step = tf.cast(step, tf.float32)
         rising = self.peak * (step + 1) / max(1, self.warm_up)
         main = tf.where(step < self.warm_up, rising, self.main(step - self.warm_up))
-        return tf.where(step < self.turn, main, self.finish(step - self.turn))
+        return tf.where(step < self.turn, main, self.finish((step - self.turn) % self.finishing))
 
 
 class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]  # untyped

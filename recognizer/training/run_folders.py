@@ -20,8 +20,9 @@ TENSORBOARD: Final = "tensorboard"
 CHECKPOINT: Final = "checkpoint"
 _EXPORT: Final = ("int8",)
 """Settings that come into play after the run, so that another export needs no other run."""
-BEST: Final = "best.weights.h5"
-"""With early stopping: the averaged weights that did best on the held-out rows so far."""
+KEPT: Final = "kept.weights.h5"
+"""What comes out of the run, where these are not its last averaged weights: with early stopping the
+ones that did best on the held-out rows, with several finishes the mean of their ends."""
 
 
 def claim_run(run: Path, how: Fitting, data: str) -> None:

@@ -51,7 +51,7 @@ AT_LEAST_1: Final = Limits(low=1)
 # A word means the same in every class. A number that is not named here: 0 or more.
 LIMITS: Final[Mapping[str, Limits]] = {
     **dict.fromkeys(
-        ("epochs", "batch", "widths", "blocks", "squeeze", "stem", "dense"), AT_LEAST_1
+        ("epochs", "finishes", "batch", "widths", "blocks", "squeeze", "stem", "dense"), AT_LEAST_1
     ),
     **dict.fromkeys(("dropout", "block_dropout", "momentum", "ema"), SHARE_BELOW_1),
     **dict.fromkeys(("label_smoothing", "shift"), SHARE_BELOW_1),

@@ -7,10 +7,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from recognizer.training.ema import MovingAverage
 from recognizer.training.hyperparameters import Fitting
 from recognizer.training.losses import cross_entropy
 from recognizer.training.networks import HEAD_WIDTHS
+from recognizer.training.weight_averages import MovingAverage
 
 _LONG = 1000  # steps; fewer are done before XLA's half minute has paid
 

@@ -58,4 +58,4 @@ class WholeNetwork:
 def shortened(how: Fitting, epochs: int) -> Fitting:
     """The settings for so many epochs: the same share on small pictures, the last one never."""
     small = min(how.small_epochs * epochs // how.all_epochs, epochs - 1)
-    return replace(how, epochs=epochs, small_epochs=small, finish_epochs=0, patience=0)
+    return replace(how, epochs=epochs, small_epochs=small, finish_epochs=0, finishes=1, patience=0)

@@ -76,6 +76,8 @@ def test_what_is_written_is_read_again(how: Fitting, tmp_path: Path) -> None:
         ("epochs = 4\nfinish_epochs = 2\nsmall_epochs = 6", "leaves none of the 6 epochs"),
         ("fer2013_weight = 1", "leaves nothing of the loss to the eight emotions"),
         ("patience = 3\nfinish_epochs = 2", "set finish_epochs = 0 with it"),
+        ("finishes = 3\nfinish_epochs = 0", "finishes = 3 needs finish_epochs, the epochs of"),
+        ("finishes = 0", "finishes must be a whole number, 1 or more, not 0"),
     ],
 )
 def test_an_error_names_the_file_and_the_setting(text: str, words: str, tmp_path: Path) -> None:

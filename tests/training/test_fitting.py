@@ -74,11 +74,17 @@ def epochs_of(run: Path) -> list[str]:
     return [line.partition(",")[0] for line in (run / "history.csv").read_text().splitlines()[1:]]
 
 
-@pytest.mark.parametrize("small_epochs", [0, 1])
+@pytest.mark.parametrize(
+    "how",
+    [
+        replace(TINY, small_epochs=1),
+        replace(TINY, epochs=0, finish_epochs=1, finishes=2),
+    ],
+    ids=["small pictures first", "two finishes"],
+)
 def test_it_goes_on_exactly_where_it_was_stopped(
-    training: TrainingSet, held_out: Faces, tmp_path: Path, small_epochs: int
+    training: TrainingSet, held_out: Faces, tmp_path: Path, how: Fitting
 ) -> None:
-    how = replace(TINY, small_epochs=small_epochs)
     straight = fit(training, held_out, how, tmp_path / "straight", quiet)
 
     class Killed(Exception):
@@ -196,6 +202,25 @@ def test_the_last_averaged_weights_come_out_and_not_the_last_ones(
         np.testing.assert_array_equal(weight, end)
 
 
+def test_the_mean_of_what_each_finish_ended_with_comes_out(
+    training: TrainingSet,
+    held_out: Faces,
+    tmp_path: Path,
+    watched: tuple[list[float], list[list[np.ndarray]]],
+) -> None:
+    accuracies, seen = watched
+    accuracies += [0.5] * 5
+    how = replace(TINY, epochs=1, finish_epochs=2, finishes=2)
+    model = fit(training, held_out, how, tmp_path, quiet)
+    assert len(seen) == 5
+    kept = fitted.load(tmp_path, how.network).get_weights()
+    for weight, first, second, read in zip(
+        model.get_weights(), seen[2], seen[4], kept, strict=True
+    ):
+        np.testing.assert_allclose(weight, (first + second) / 2, rtol=1e-5, atol=1e-7)
+        np.testing.assert_array_equal(weight, read)
+
+
 def test_dropout_is_another_one_at_every_step_and_in_every_layer() -> None:
     model = keras.Sequential([keras.Input((64,))] + [keras.layers.Dropout(0.5) for _ in range(2)])
     ones, masks = np.ones((1, 64), np.float32), set()
@@ -297,6 +322,15 @@ def test_the_finish_starts_again_low_and_ends_at_nothing() -> None:
     assert float(rate(29)) < 0.03 * how.learning_rate
     assert float(rate(30)) == pytest.approx(0.01)
     assert float(rate(49)) < 0.001
+
+
+def test_every_finish_starts_where_the_first_one_did() -> None:
+    how = replace(TINY, epochs=3, finish_epochs=2, finishes=3, finish_learning_rate=0.01)
+    rate = optimizers._Rate(how, steps=10)
+    first = [float(rate(step)) for step in range(30, 50)]
+    for start in (50, 70):
+        assert [float(rate(step)) for step in range(start, start + 20)] == pytest.approx(first)
+    assert [epoch for epoch in range(1, 10) if how.ends_finish(epoch)] == [5, 7, 9]
 
 
 def test_an_exponential_schedule_falls_to_a_hundredth() -> None:

@@ -10,10 +10,10 @@ pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
 import keras
 
 from recognizer.training.batches import Batch
-from recognizer.training.ema import MovingAverage
 from recognizer.training.hyperparameters import Fitting
 from recognizer.training.networks import ResNet9
 from recognizer.training.steps import training_step
+from recognizer.training.weight_averages import MovingAverage, given
 
 HOW = Fitting(
     fer2013_weight=0.3,
@@ -99,6 +99,6 @@ def test_the_average_forgets_slowly_and_the_start_quickly() -> None:
         decay = min(0.5, (1 + seen) / (10 + seen))
         expected = decay * expected + (1 - decay) * seen
     assert float(average.values[0][0, 0]) == pytest.approx(expected, rel=1e-5)
-    with average.taken():
+    with given(model, average.values):
         assert float(model.get_weights()[0][0, 0]) == pytest.approx(expected, rel=1e-5)
     assert float(model.get_weights()[0][0, 0]) == 29
