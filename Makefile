@@ -35,7 +35,7 @@ train: $(VENV)/train.stamp ## Train the default model again (FER2013=fer2013.csv
 	@$(BIN)/python manage.py train "$(FER2013)" --ferplus "$(FERPLUS)" $(ARGS)
 
 test: $(VENV)/dev.stamp ## Run every test (ARGS="tests/vision -k crop" for some of them)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=8 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/dev.stamp ## Check style, types, imports and migrations
 	$(BIN)/ruff check $(SOURCES)

@@ -44,7 +44,7 @@ TINY = Fitting(
     learning_rate=0.05,
     ema=0.9,
     mixed_precision="float32",
-    network=ResNet9(widths=(4, 8, 8), dropout=0.1, squeeze=2),
+    network=ResNet9(widths=(4, 8), blocks=(1, 1), dropout=0.1, squeeze=2),
 )
 
 
@@ -65,9 +65,9 @@ def quiet(_: str) -> None:
 def test_it_learns_to_tell_drawn_faces_apart(
     training: TrainingSet, held_out: Faces, tmp_path: Path
 ) -> None:
-    model = fit(training, held_out, replace(TINY, epochs=60), tmp_path, quiet)
+    model = fit(training, held_out, replace(TINY, epochs=30, learning_rate=0.1), tmp_path, quiet)
     right = logits(model, held_out.images)["fer2013"].argmax(axis=1) == held_out.labels
-    assert right.mean() > 0.6  # Four kinds of faces: chance is 0.25.
+    assert right.mean() > 0.9  # Four kinds of faces: chance is 0.25.
 
 
 def epochs_of(run: Path) -> list[str]:
@@ -108,19 +108,19 @@ def test_it_goes_on_exactly_where_it_was_stopped(
 def test_a_run_folder_of_other_settings_is_refused(
     training: TrainingSet, held_out: Faces, tmp_path: Path
 ) -> None:
-    fit(training, held_out, replace(TINY, epochs=1), tmp_path, quiet)
+    run_folders.claim_run(tmp_path, TINY, run_folders.fingerprint(training, held_out))
     with pytest.raises(ValueError, match=r"other settings \(seed differ"):
-        fit(training, held_out, replace(TINY, epochs=1, seed=2), tmp_path, quiet)
+        fit(training, held_out, replace(TINY, seed=2), tmp_path, quiet)
 
 
 def test_a_run_folder_of_other_data_is_refused(
     training: TrainingSet, held_out: Faces, tmp_path: Path
 ) -> None:
-    fit(training, held_out, replace(TINY, epochs=1), tmp_path, quiet)
+    run_folders.claim_run(tmp_path, TINY, run_folders.fingerprint(training, held_out))
     images = training.images.copy()
     images[0, 0, 0] ^= 1
     with pytest.raises(ValueError, match=r"other settings \(data differ"):
-        fit(replace(training, images=images), held_out, replace(TINY, epochs=1), tmp_path, quiet)
+        fit(replace(training, images=images), held_out, TINY, tmp_path, quiet)
 
 
 def test_fewer_images_than_a_step_takes_are_refused(
@@ -293,7 +293,7 @@ def test_the_first_epochs_may_see_smaller_pictures(
     training: TrainingSet, held_out: Faces, tmp_path: Path
 ) -> None:
     """And what they learn is kept: the same variables, whatever the size."""
-    how = replace(TINY, epochs=30, small_epochs=25, small_size=32)
+    how = replace(TINY, epochs=20, small_epochs=16, small_size=32, learning_rate=0.1)
     model = fit(training, held_out, how, tmp_path, quiet)
     right = logits(model, held_out.images)["fer2013"].argmax(axis=1) == held_out.labels
     assert model.input_shape[1] == 48

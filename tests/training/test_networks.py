@@ -32,7 +32,7 @@ from recognizer.training.networks.pretrained import Pretrained, build_on, requir
 from recognizer.training.settings import SettingsError
 
 SMALL: list[Network] = [
-    ResNet9(widths=(4, 8, 8), squeeze=2),
+    ResNet9(widths=(4, 8), blocks=(1, 1), squeeze=2),
     SimpleCnn(widths=(4, 8), dense=16),
     MiniXception(stem=2, widths=(4, 8)),
 ]

@@ -74,7 +74,8 @@ soft_labels = "soft.npz"
 
 [network]
 name = "resnet9"
-widths = [4, 8, 8]
+widths = [4, 8]
+blocks = [1, 1]
 squeeze = 2
 """
 

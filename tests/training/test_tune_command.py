@@ -18,7 +18,8 @@ mixed_precision = "float32"
 
 [network]
 name = "resnet9"
-widths = [4, 8, 8]
+widths = [4, 8]
+blocks = [1, 1]
 squeeze = 2
 """
 
