@@ -4,6 +4,7 @@ import os
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
@@ -33,6 +34,11 @@ class TrainingCommand(BaseCommand):
             self.report(f"Stopped. {self.kept}")
             raise SystemExit(INTERRUPTED) from None
 
+    def keep_answers(self, run: Path | None) -> None:
+        """What is kept where --run was given, see `add_answers_option`."""
+        if run:
+            self.kept = f"The same command goes on with what the models said, which is in {run}."
+
     def report(self, line: str) -> None:
         """Say it at once, even into a pipe; stdout is for results."""
         # Not in Django's style for stderr, which is that of an error.
@@ -60,6 +66,22 @@ def training_imports(what: str) -> Iterator[None]:
             f"{what} needs more than serving ({error}). Install it with "
             "`.venv/bin/python -m pip install -r requirements.txt` and try again."
         ) from error
+
+
+def add_answers_option(parser: ArgumentParser) -> None:
+    """Add --run: a folder for what models say, see `training.remembering`."""
+    parser.add_argument(
+        "--run",
+        type=Path,
+        metavar="DIR",
+        help="keep what the models say in this folder; started again with it, the command goes on "
+        "where it was stopped",
+    )
+
+
+def unwritable(error: OSError) -> CommandError:
+    """The error of a command that could not write a file, or not read one."""
+    return CommandError(f"{error.filename}: {error.strerror}.")
 
 
 def add_threads_option(parser: ArgumentParser) -> None:

@@ -61,6 +61,7 @@ def release(
     folder: Path,
     report: Callable[[str], None],
     detector: Detector | None = None,
+    load: Callable[[Path], OnnxClassifier] = OnnxClassifier,
 ) -> OnnxClassifier:
     """Complete the card of an exported network and write it beside the weights.
 
@@ -71,15 +72,16 @@ def release(
         folder: holds the weights; card.json is written there.
         report: called with a line per step.
         detector: whose boxes the crops will come from; MTCNN, if not given.
+        load: makes the model of its folder.
     """
     even, odd = evaluation.even_and_odd(held_out)
     card = with_affect(card)
     card.save(folder / "card.json")
-    card = replace(card, heads=_fit_heads(OnnxClassifier(folder), even))
+    card = replace(card, heads=_fit_heads(load(folder), even))
     card.save(folder / "card.json")
     for name, head in card.heads.items():
         report(_head_in_words(name, head))
-    classifier = OnnxClassifier(folder)
+    classifier = load(folder)
 
     def classify(images: NDArray[np.uint8]) -> NDArray[np.float64]:
         return classifier.probabilities(normalize(images))
@@ -110,12 +112,12 @@ def release(
     card.save(folder / "card.json")
     metrics = {
         **card.metrics,
-        **measured(OnnxClassifier(folder), held_out, odd),
+        **measured(load(folder), held_out, odd),
         "framing": _framing_table(found, swept),
         "uncertain_rule_on_even_rows": [asdict(choice) for choice in choices],
     }
     replace(card, metrics=metrics).save(folder / "card.json")
-    return OnnxClassifier(folder)
+    return load(folder)
 
 
 def measured(classifier: OnnxClassifier, held_out: Faces, odd: Faces) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from recognizer.training.datasets.faces import FER2013_LABELS, DatasetError
-from recognizer.training.datasets.journals import Journal, fingerprint
 from recognizer.training.preparation import HEADS, image_digests
 from recognizer.vision.classification import OnnxClassifier, softmax
 from recognizer.vision.emotions import EMOTIONS
@@ -85,9 +84,7 @@ class SoftLabels:
             raise DatasetError(f"{path} cannot be read as soft labels: {error}.") from error
 
 
-def teach(
-    teachers: Sequence[OnnxClassifier], images: NDArray[np.uint8], partial: Path | None = None
-) -> SoftLabels:
+def teach(teachers: Sequence[OnnxClassifier], images: NDArray[np.uint8]) -> SoftLabels:
     """Average the teachers' answers to each image and to its mirror image; a bar counts the images.
 
     The logits are taken as they are, without the card's temperature: the networks were fitted
@@ -96,28 +93,23 @@ def teach(
     Args:
         teachers: each with the heads "ferplus" and "fer2013".
         images: (N, size, size) uint8.
-        partial: a file for the answers so far, to be removed once the labels are saved. What a
-            killed call left there is gone on with, if these teachers were asked about these
-            images, and else cleared away.
 
     Raises:
         ModelError: a teacher lacks a head or takes another size.
-        OSError: `partial` cannot be written.
     """
-    journal = _journal(partial, teachers, images) if partial else None
     shares = {
         "ferplus": np.zeros((len(images), len(EMOTIONS)), np.float32),
         "fer2013": np.zeros((len(images), len(FER2013_LABELS)), np.float32),
     }
+    # An average of models may look at both sides by itself; then one is enough.
+    views = [1 if _sees_both_sides(teacher, images[:ASKED]) else 2 for teacher in teachers]
     with tqdm(total=len(images), desc="teaching", unit=" images", leave=False, disable=None) as bar:
         for start in range(0, len(images), ASKED):
             rows = slice(start, start + ASKED)
-            known = journal.entries.get(str(start)) if journal else None
-            answers = known or _answers(teachers, images[rows])
-            for head in HEADS:
-                shares[head][rows] = answers[head]
-            if journal and not known:
-                journal.add({str(start): {head: answers[head].tolist() for head in HEADS}})
+            for teacher, count in zip(teachers, views, strict=True):
+                for pictures in (images[rows], images[rows, :, ::-1])[:count]:
+                    for head, part in _shares_of(teacher, pictures).items():
+                        shares[head][rows] += part / (count * len(teachers))
             bar.update(len(images[rows]))
     digests, first = np.unique(_short_digests(images), return_index=True)
     return SoftLabels(
@@ -128,26 +120,15 @@ def teach(
     )
 
 
-def _journal(path: Path, teachers: Sequence[OnnxClassifier], images: NDArray[np.uint8]) -> Journal:
-    asked = [[teacher.name, teacher.card.weights.sha256] for teacher in teachers]
-    about = {"teachers": asked, "images": fingerprint(images), "at once": ASKED}
-    try:
-        return Journal(path, about)
-    except DatasetError:  # About something else.
-        path.unlink()
-        return Journal(path, about)
+def _sees_both_sides(teacher: OnnxClassifier, images: NDArray[np.uint8]) -> bool:
+    one, other = (_shares_of(teacher, pictures) for pictures in (images, images[:, :, ::-1]))
+    return all(np.allclose(one[head], other[head], atol=1e-5) for head in HEADS)
 
 
-def _answers(teachers: Sequence[OnnxClassifier], images: NDArray[np.uint8]) -> Probabilities:
-    sums: Probabilities = {}
-    for teacher in teachers:
-        for pictures in (images, images[:, :, ::-1]):
-            logits = dict(teacher.logits(normalize(pictures), HEADS))
-            logits["fer2013"] = _in_order(teacher, logits["fer2013"])
-            for head in HEADS:
-                share = (softmax(logits[head]) / (2 * len(teachers))).astype(np.float32)
-                sums[head] = sums[head] + share if head in sums else share
-    return sums
+def _shares_of(teacher: OnnxClassifier, images: NDArray[np.uint8]) -> Probabilities:
+    logits = dict(teacher.logits(normalize(images), HEADS))
+    logits["fer2013"] = _in_order(teacher, logits["fer2013"])
+    return {head: softmax(logits[head]).astype(np.float32) for head in HEADS}
 
 
 def _in_order(teacher: OnnxClassifier, logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 from recognizer.vision import classification
 from recognizer.vision.cards import ModelCard
 from recognizer.vision.classification import DEFAULT_MODEL
+from tests.training.conftest import Asked
 from tests.vision.tiny_model import write_tiny_model
 
 pytest.importorskip("sklearn", reason="scikit-learn is needed for ISOMAP")
@@ -79,6 +80,17 @@ def test_it_judges_every_way_to_valence_and_arousal_and_again_alike(
     assert result["arousal_experimental"] is True
     # Nothing was asked to be written.
     assert ModelCard.load(models / DEFAULT_MODEL / "card.json").affect is None
+
+
+def test_the_model_is_not_asked_again_where_its_answers_are_kept(
+    dataset: tuple[Path, Path], tmp_path: Path, asked: Asked, capsys: pytest.CaptureFixture[str]
+) -> None:
+    human = ratings(tmp_path / "human.csv")
+    results = []
+    for _ in range(2):
+        results.append(as_json(dataset, human, capsys, "--run", str(tmp_path / "run")))
+        assert asked.faces == 96 + 64
+    assert results[0] == results[1]
 
 
 def test_it_prints_a_table_and_writes_into_the_card_when_asked(

@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
 from recognizer.vision.emotions import EMOTIONS
+from tests.training.conftest import Asked
 from tests.training.drawing import SHOWN, draw_face, write_fer2013, write_ferplus
 from tests.vision.tiny_model import write_tiny_model
 
@@ -46,6 +47,23 @@ def test_it_prints_one_object_with_both_protocols(
     }
     assert result["fer2013"]["n"] == result["ferplus"]["n"] == 64
     assert list(result["ferplus"]["per_class"]) == list(EMOTIONS)
+
+
+def test_a_model_is_not_asked_again_where_its_answers_are_kept(
+    dataset: tuple[Path, Path],
+    tmp_path: Path,
+    asked: Asked,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given = [dataset[0], "--ferplus", dataset[1]]
+    results = []
+    for _ in range(2):
+        results.append(evaluate(capsys, *given, "--run", tmp_path / "run"))
+        assert asked.faces == 64
+    assert results[0] == results[1] == evaluate(capsys, *given)
+    # A file in the place of the folder.
+    with pytest.raises(CommandError, match=re.escape(f"{dataset[0]}")):
+        evaluate(capsys, *given, "--run", dataset[0])
 
 
 def test_it_scores_only_the_split_that_is_asked_for(

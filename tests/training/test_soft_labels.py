@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from tqdm import tqdm
 
-from recognizer.training import soft_labels
+from recognizer.training import averaging, soft_labels
 from recognizer.training.datasets.faces import DatasetError, Faces
 from recognizer.training.preparation import distilled, prepare
+from recognizer.training.remembering import Remembering
 from recognizer.training.soft_labels import SoftLabels, teach
 from recognizer.vision.classification import OnnxClassifier
+from tests.training.conftest import Asked
 from tests.vision.tiny_model import write_tiny_model
 
 
@@ -71,26 +73,31 @@ def test_a_killed_teaching_is_gone_on_with(
         return ask(self, pictures, heads)
 
     straight = teach([teacher], faces.images)
+    kept = Remembering(teacher.folder, tmp_path / "kept")
     monkeypatch.setattr(OnnxClassifier, "logits", count)
     limit = 2 * soft_labels.ASKED
     with pytest.raises(Killed):
-        teach([teacher], faces.images, tmp_path / "partial")
+        teach([kept], faces.images)
     asked, limit = [0], 2 * len(faces)
-    resumed = teach([teacher], faces.images, tmp_path / "partial")
+    resumed = teach([kept], faces.images)
     assert asked == [2 * (len(faces) - soft_labels.ASKED)]
     np.testing.assert_array_equal(resumed.ferplus, straight.ferplus)
     np.testing.assert_array_equal(resumed.fer2013, straight.fer2013)
 
 
-def test_what_another_teaching_left_is_cleared_away(
-    teacher: OnnxClassifier, faces: Faces, tmp_path: Path
+def test_a_teacher_that_sees_both_sides_is_asked_about_one(
+    teacher: OnnxClassifier, faces: Faces, tmp_path: Path, asked: Asked
 ) -> None:
-    partial = tmp_path / "partial"
-    other = OnnxClassifier(write_tiny_model(tmp_path / "other", seed=1))
-    teach([other], faces.images, partial)
-    for images in (faces.images, faces.images[::-1]):
-        labels, fresh = teach([teacher], images, partial), teach([teacher], images)
-        np.testing.assert_array_equal(labels.ferplus, fresh.ferplus)
+    folder = tmp_path / "average"
+    averaging.draft([teacher], folder, "average").save(folder / "card.json")
+    both_sides = OnnxClassifier(folder)
+    straight = teach([teacher], faces.images)
+    asked.clear()
+    labels = teach([both_sides], faces.images)
+    # The first ones twice more, to find out whether it does.
+    assert asked.faces == len(faces) + 2 * soft_labels.ASKED
+    # Here the logits of both sides were averaged, there their probabilities.
+    np.testing.assert_allclose(labels.ferplus, straight.ferplus, atol=0.05)
 
 
 def test_images_that_no_teacher_saw_keep_their_votes(teacher: OnnxClassifier, faces: Faces) -> None:

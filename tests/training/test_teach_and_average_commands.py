@@ -13,6 +13,7 @@ from recognizer.training.datasets.faces import Faces
 from recognizer.training.preparation import prepare
 from recognizer.training.soft_labels import SoftLabels
 from recognizer.vision.preprocessing import normalize
+from tests.training.conftest import Asked
 from tests.training.test_framing import Whole
 from tests.training.test_quantization import convolutional, written
 from tests.vision.tiny_model import write_tiny_model
@@ -67,6 +68,30 @@ def test_an_average_is_a_model_of_its_own(
         model_store.load(name).logits(seen, ["ferplus"])["ferplus"] for name in ("one", "two")
     ]
     assert not np.allclose(both.logits(seen, ["ferplus"])["ferplus"], members[0])
+
+
+def test_a_stopped_average_goes_on_with_the_answers_that_are_kept(
+    dataset: tuple[Path, Path],
+    tmp_path: Path,
+    asked: Asked,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("recognizer.training.release.MTCNN", Whole)
+    given = ["--member", "one", "two", "--name", "both", "--run", str(tmp_path / "run")]
+    with monkeypatch.context() as stopped:
+        stopped.setattr("recognizer.management.model_reports.write", stop)
+        with pytest.raises(SystemExit):
+            call_command("average", *arguments(dataset), *given)
+    assert "goes on with what the models said" in capsys.readouterr().err
+    before = asked.faces
+    assert before > 1000
+    call_command("average", *arguments(dataset), *given)
+    assert asked.faces == before
+    assert model_store.load("both").card.metrics["PublicTest"]["ferplus"]["n"] == 64
 
 
 def test_an_average_may_be_of_8_bit_integers(

@@ -9,12 +9,19 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from recognizer.management import model_reports
-from recognizer.management.base import WHICH_MODEL, TrainingCommand, training_imports
+from recognizer.management.base import (
+    WHICH_MODEL,
+    TrainingCommand,
+    add_answers_option,
+    training_imports,
+    unwritable,
+)
 from recognizer.management.dataset.options import FER2013, add_ferplus_option
 from recognizer.services import model_versions
 from recognizer.training.affect import with_affect
 from recognizer.training.datasets.fer2013 import read
 from recognizer.training.datasets.ratings import read_ratings
+from recognizer.training.remembering import remembering
 from recognizer.vision.classification import OnnxClassifier
 
 AXES = ("valence", "arousal")
@@ -47,8 +54,10 @@ class Command(TrainingCommand):
             help="write into the model's card how to read valence and arousal",
         )
         parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+        add_answers_option(parser)
 
     def handle(self, **options: Any) -> None:
+        self.keep_answers(options["run"])
         try:
             classifier = model_versions.for_shell(options["model"])
         except ValueError as error:
@@ -71,9 +80,11 @@ def _compare(classifier: OnnxClassifier, options: dict[str, Any]) -> dict[str, A
     try:
         faces = read(options["source"], options["ferplus"])
         ratings = read_ratings(options["human"], faces)
-        return compare(classifier, faces, ratings, options["seed"])
+        return compare(remembering(classifier, options["run"]), faces, ratings, options["seed"])
     except ValueError as error:
         raise CommandError(str(error)) from error
+    except OSError as error:
+        raise unwritable(error) from error
 
 
 def _table(result: dict[str, Any]) -> Iterator[str]:

@@ -7,12 +7,14 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from recognizer.management import model_reports
-from recognizer.management.base import TrainingCommand
+from recognizer.management.base import TrainingCommand, add_answers_option, unwritable
 from recognizer.management.dataset.options import add_source_options, read_source
 from recognizer.services import model_places, model_store
 from recognizer.training import averaging, release
 from recognizer.training.labelling import labelling
 from recognizer.training.preparation import prepare_training
+from recognizer.training.remembering import remembering
+from recognizer.vision.classification import OnnxClassifier
 
 
 class Command(TrainingCommand):
@@ -40,9 +42,11 @@ class Command(TrainingCommand):
             help="calculate the convolutions in 8-bit integers, for about half the time where "
             "there are many channels; their ranges are taken from the data set's Training rows",
         )
+        add_answers_option(parser)
         parser.add_argument("--replace", action="store_true", help=model_reports.REPLACE)
 
     def handle(self, **options: Any) -> None:
+        self.keep_answers(options["run"])
         try:
             folder = model_places.place_for(options["name"], options["output"], options["replace"])
             members = [model_store.load(member) for member in options["member"]]
@@ -56,11 +60,17 @@ class Command(TrainingCommand):
             with model_places.being_made(folder) as partial:
                 name = options["name"]
                 card = averaging.draft(members, partial, name, mirror=mirror, ranges=ranges)
-                classifier = release.release(card, held_out, partial, self.report)
+                classifier = release.release(
+                    card,
+                    held_out,
+                    partial,
+                    self.report,
+                    load=lambda folder: remembering(OnnxClassifier(folder), options["run"]),
+                )
                 words = labelling(reading, options["source"], options["ferplus"], held_out)
                 model_reports.write(classifier, held_out, words)
         except ValueError as error:
             raise CommandError(str(error)) from error
         except OSError as error:
-            raise CommandError(f"{error.filename}: {error.strerror}.") from error
+            raise unwritable(error) from error
         self.report(f"{classifier.name} is in {folder}, with {model_reports.REPORT} beside it.")

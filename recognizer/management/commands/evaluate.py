@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from recognizer.management import evaluation_pages, model_reports, reports
-from recognizer.management.base import WHICH_MODEL, TrainingCommand
+from recognizer.management.base import WHICH_MODEL, TrainingCommand, add_answers_option, unwritable
 from recognizer.management.dataset.options import (
     FER2013,
     add_bad_option,
@@ -21,6 +21,7 @@ from recognizer.services import model_versions
 from recognizer.training import evaluation, reporting, tables
 from recognizer.training.datasets.faces import SPLITS, Faces
 from recognizer.training.labelling import labelling
+from recognizer.training.remembering import remembering
 from recognizer.vision.cards import ModelCard
 from recognizer.vision.classification import OnnxClassifier
 
@@ -60,6 +61,7 @@ class Command(TrainingCommand):
             "--json", action="store_true", help="one JSON object per model and line on stdout"
         )
         form.add_argument("--markdown", action="store_true", help="the table for a model card")
+        add_answers_option(parser)
         parser.add_argument("--report", type=Path, metavar="FILE.html", help="write a page, too")
         parser.add_argument(
             "--history",
@@ -70,6 +72,7 @@ class Command(TrainingCommand):
 
     def handle(self, **options: Any) -> None:
         _check_usage(options)
+        self.keep_answers(options["run"])
         names = options["compare"] or [options["model"]]
         models = _load(names)
         try:
@@ -78,9 +81,13 @@ class Command(TrainingCommand):
             wanted = options | {"extra": [], "size": models[0].card.preprocessing.size}
             reading = read_source(wanted, self.report)
             faces = reading.faces.split(options["split"])
-            answers = [evaluation.answer(model, faces) for model in models]
+            answers = [
+                evaluation.answer(remembering(model, options["run"]), faces) for model in models
+            ]
         except ValueError as error:
             raise CommandError(str(error)) from error
+        except OSError as error:
+            raise unwritable(error) from error
         words = labelling(reading, options["source"], options["ferplus"], faces)
         found = [
             reporting.evaluated(self.card(model), options["split"], words, said)

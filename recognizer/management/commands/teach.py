@@ -1,5 +1,6 @@
 """Write soft labels: what one or several models think of every training image."""
 
+import shutil
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from recognizer.services import model_store
 from recognizer.training.datasets.faces import DatasetError
 from recognizer.training.datasets.reading import training_and_held_out
 from recognizer.training.preparation import HEADS, prepare_training
+from recognizer.training.remembering import Remembering
 from recognizer.training.soft_labels import teach
 from recognizer.vision.classification import OnnxClassifier
 
@@ -49,9 +51,9 @@ class Command(TrainingCommand):
         output: Path = options["output"]
         partial = output.with_name(f".{output.name}.partial")
         try:
-            labels = teach(teachers, training.images, partial)
+            labels = teach([Remembering(one.folder, partial) for one in teachers], training.images)
             labels.save(output)
-            partial.unlink()
+            shutil.rmtree(partial)
         except ValueError as error:
             raise CommandError(str(error)) from error
         except OSError as error:

@@ -14,7 +14,12 @@ from django.conf import settings
 from django.core.management.base import CommandError
 
 from recognizer.management import model_reports
-from recognizer.management.base import TrainingCommand, add_threads_option, training_imports
+from recognizer.management.base import (
+    TrainingCommand,
+    add_threads_option,
+    training_imports,
+    unwritable,
+)
 from recognizer.management.dataset.options import add_source_options, read_source, require_there
 from recognizer.services import model_places
 from recognizer.training import evaluation, non_faces
@@ -92,7 +97,7 @@ class Command(TrainingCommand):
         except (ValueError, RuntimeError) as error:
             raise CommandError(str(error)) from error
         except OSError as error:
-            raise CommandError(f"{error.filename}: {error.strerror}.") from error
+            raise unwritable(error) from error
 
     def train(self, options: dict[str, Any]) -> None:
         run = options["run"] or Path("runs") / options["name"]

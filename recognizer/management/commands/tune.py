@@ -6,7 +6,12 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from recognizer.management.base import TrainingCommand, add_threads_option, training_imports
+from recognizer.management.base import (
+    TrainingCommand,
+    add_threads_option,
+    training_imports,
+    unwritable,
+)
 from recognizer.management.dataset.options import add_source_options, read_source
 from recognizer.training.datasets.faces import DatasetError
 from recognizer.training.selection import VALIDATIONS, select
@@ -78,7 +83,7 @@ class Command(TrainingCommand):
         except ValueError as error:
             raise CommandError(str(error)) from error
         except OSError as error:
-            raise CommandError(f"{error.filename}: {error.strerror}.") from error
+            raise unwritable(error) from error
         self.stdout.write(tuning.table(trials))
         self.report(
             f"The best settings are in {best}; train with them: `manage.py train … "
