@@ -25,9 +25,13 @@ _GRIDS: Final = {8: "eight", 7: "seven", 4: "four"}
 
 
 def evaluation(
-    one: Evaluated, mistakes: Sequence[Mistake], history: Sequence[CurveGroup]
+    one: Evaluated,
+    mistakes: Sequence[Mistake],
+    history: Sequence[CurveGroup],
+    *,
+    pictures: bool = True,
 ) -> dict[str, Any]:
-    """The context of reports/evaluation.html."""
+    """The context of reports/evaluation.html; without pictures, anybody may see the page."""
     return {
         "card": one.card,
         "split": one.split,
@@ -40,6 +44,7 @@ def evaluation(
         "summary": _summary(one),
         "rule": one.selection.rule,
         "selection": _risk_coverage([one]),
+        "pictures": pictures,
         "mistakes": [_mistake(mistake) for mistake in mistakes],
         "wrong": f"{int((~one.right).sum()):,}",
         "history": [

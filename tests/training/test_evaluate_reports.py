@@ -92,6 +92,30 @@ def test_a_report_stands_alone_and_shows_everything(
     assert "Training curves" not in page.text
 
 
+def test_a_report_to_pass_on_has_no_pictures(
+    models: Path, arguments: list[str], tmp_path: Path
+) -> None:
+    pages = []
+    for name, more in (("with.html", []), ("without.html", ["--no-pictures"])):
+        evaluate(*arguments, "--model", "one", "--report", tmp_path / name, *more)
+        pages.append(Page(tmp_path / name))
+    assert [page.count("img") for page in pages] == [24, 0]
+    assert "data:image" not in (tmp_path / "without.html").read_text()
+    for page in pages:
+        page.check_that_it_stands_alone()
+        assert page.text.count("true ") == pages[0].text.count("true ")
+    assert "The pictures are left out" in pages[1].text
+
+
+@pytest.mark.parametrize("more", [[], ["--report", "{folder}/a.html", "--compare", "one", "two"]])
+def test_leaving_out_pictures_is_of_the_page_of_one_model(
+    models: Path, arguments: list[str], tmp_path: Path, more: list[str]
+) -> None:
+    given = [one.format(folder=tmp_path) for one in more]
+    with pytest.raises(CommandError, match="--no-pictures belongs to the page of one model"):
+        evaluate(*arguments, *given, "--no-pictures")
+
+
 def test_a_report_draws_the_history_that_is_named(
     models: Path, arguments: list[str], tmp_path: Path
 ) -> None:

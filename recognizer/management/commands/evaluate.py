@@ -64,6 +64,11 @@ class Command(TrainingCommand):
         add_answers_option(parser)
         parser.add_argument("--report", type=Path, metavar="FILE.html", help="write a page, too")
         parser.add_argument(
+            "--no-pictures",
+            action="store_true",
+            help="leave the data set's pictures out of the page, so that it may be passed on",
+        )
+        parser.add_argument(
             "--history",
             type=Path,
             metavar="FILE.csv",
@@ -98,7 +103,9 @@ class Command(TrainingCommand):
             return
         if options["report"]:
             wrong = reporting.mistakes(answers[0], faces)
-            page = evaluation_pages.evaluation(found[0], wrong, history)
+            page = evaluation_pages.evaluation(
+                found[0], wrong, history, pictures=not options["no_pictures"]
+            )
             self.write(options["report"], "reports/evaluation.html", page)
         if options["markdown"]:
             self.side_by_side(found, faces, options | {"report": None})
@@ -144,12 +151,11 @@ def _check_usage(options: dict[str, Any]) -> None:
         )
     if options["report"]:
         reports.check_path(options["report"])
-    if not options["history"]:
-        return
-    if options["compare"] or not options["report"]:
+    alone = [name for name in ("history", "no_pictures") if options[name]]
+    if alone and (options["compare"] or not options["report"]):
         raise CommandError(
-            "--history belongs to the page of one model: give --report FILE.html, too, and "
-            "--model instead of --compare.",
+            f"--{alone[0].replace('_', '-')} belongs to the page of one model: give --report "
+            "FILE.html, too, and --model instead of --compare.",
             returncode=2,
         )
 
