@@ -304,6 +304,22 @@ def test_further_images_are_added_to_training_only(
     assert any("held out by its own data set" in note for note in reading.notes)
 
 
+def test_what_is_wrong_with_several_data_sets_is_told_in_one_go(
+    dataset: tuple[Path, Path], tmp_path: Path
+) -> None:
+    put(tmp_path / "a/fear/1.png")
+    (tmp_path / "a/fear/broken.png").write_text("no image")
+    put(tmp_path / "b/disgust/2.png")
+    (tmp_path / "b/sad").mkdir()
+    places = [tmp_path / "a", tmp_path / "b"]
+    with pytest.raises(BadParts, match=r"(?s)broken\.png.*sad"):
+        read_dataset(dataset[0], extra=places)
+    # One that skipping does not mend.
+    with pytest.raises(DatasetError, match=r"(?s)broken\.png.*sad.*nowhere") as refused:
+        read_dataset(dataset[0], extra=[*places, tmp_path / "nowhere"])
+    assert not isinstance(refused.value, BadParts)
+
+
 def test_a_data_set_without_held_out_rows_cannot_be_trained_on(tmp_path: Path) -> None:
     put(tmp_path / "happy/1.png")
     with pytest.raises(DatasetError, match=r"no PublicTest rows; it holds Training.*test/<class>"):

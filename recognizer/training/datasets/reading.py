@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +21,7 @@ from recognizer.training.datasets.folders import (
 )
 from recognizer.training.datasets.packing import is_packed, read_groups, read_packed
 from recognizer.training.datasets.pictures import Plan, carry_out, grey_square, subfolders
-from recognizer.training.datasets.result import Bad, Problem, Reading, joined
+from recognizer.training.datasets.result import Bad, Problem, Reading, each, joined
 from recognizer.training.datasets.votes import REVIEWED, plan_votes
 
 __all__ = [
@@ -67,13 +68,8 @@ def read_dataset(
     """
     if not SIZES[0] <= size <= SIZES[1]:
         raise DatasetError(f"The size must lie in {SIZES[0]}-{SIZES[1]} pixels, not {size}.")
-    readings = [_read(source, ferplus, size, bad)]
-    for place in extra:
-        further = _read(place, None, size, bad, hold_out=False)
-        # A path that tells where it comes from, among those of other data sets.
-        origins = tuple(str(place / origin) for origin in further.origins)
-        readings.append(replace(further, origins=origins))
-    return joined(readings)
+    first = partial(_read, source, ferplus, size, bad)
+    return joined(each([first, *(partial(_read_further, place, size, bad) for place in extra)]))
 
 
 def plan_images(folder: Path, hold_out: bool = True) -> Plan | None:
@@ -123,6 +119,12 @@ def training_groups(reading: Reading) -> tuple[str, ...]:
     """The groups of the Training rows, in order: see `Reading`."""
     training = reading.faces.splits == "Training"
     return tuple(group for group, own in zip(reading.groups, training, strict=True) if own)
+
+
+def _read_further(place: Path, size: int, bad: Bad) -> Reading:
+    reading = _read(place, None, size, bad, hold_out=False)
+    # A path that tells where it comes from, among those of other data sets.
+    return replace(reading, origins=tuple(str(place / origin) for origin in reading.origins))
 
 
 def _read(

@@ -78,6 +78,26 @@ def settle(problems: Sequence[Problem], bad: Bad, where: str) -> None:
     raise BadParts("\n".join([f"{where} has {len(problems)} problems:", *lines]))
 
 
+def each(readings: Sequence[Callable[[], Reading]]) -> list[Reading]:
+    """Read several data sets; what is wrong with them is told in one go.
+
+    Raises:
+        BadParts: one or several have problems that could be skipped.
+        DatasetError: at least one cannot be read at all.
+    """
+    read: list[Reading] = []
+    refused: list[DatasetError] = []
+    for reading in readings:
+        try:
+            read.append(reading())
+        except DatasetError as error:
+            refused.append(error)
+    if not refused:
+        return read
+    skippable = all(isinstance(error, BadParts) for error in refused)
+    raise (BadParts if skippable else DatasetError)("\n".join(map(str, refused)))
+
+
 def tell_skipped(problems: Sequence[Problem], report: Callable[[str], None]) -> None:
     """Name and count what was left out."""
     for problem in problems:
