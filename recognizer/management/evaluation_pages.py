@@ -8,10 +8,10 @@ import numpy as np
 
 from recognizer.training import charts, tables
 from recognizer.training.charts import Span, Spot
+from recognizer.training.histories import CurveGroup
 from recognizer.training.metrics import Reliability
 from recognizer.training.reporting import (
     Compared,
-    CurveGroup,
     Evaluated,
     Mistake,
     Number,

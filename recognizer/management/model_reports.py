@@ -5,6 +5,7 @@ from pathlib import Path
 from recognizer.management import evaluation_pages, reports
 from recognizer.training import evaluation, reporting
 from recognizer.training.datasets.faces import Faces
+from recognizer.training.histories import read_history
 from recognizer.training.labelling import Labelling
 from recognizer.vision.classification import OnnxClassifier
 
@@ -30,7 +31,7 @@ def write(
     answers = evaluation.answer(classifier, held_out)
     found = reporting.evaluated(classifier.card, split, labelling, answers)
     curves = folder / HISTORY
-    history = reporting.read_history(curves) if curves.exists() else []
+    history = read_history(curves) if curves.exists() else []
     page = evaluation_pages.evaluation(found, reporting.mistakes(answers, held_out), history)
     reports.write(folder / REPORT, "reports/evaluation.html", page)
     return folder / REPORT

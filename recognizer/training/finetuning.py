@@ -13,7 +13,7 @@ is none.
 Importing this module imports TensorFlow.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -26,25 +26,20 @@ from sklearn.model_selection import GroupKFold  # type: ignore[import-untyped, u
 from recognizer.training.augmentation import Augmentation, augment
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.fitted import logits
-from recognizer.training.forgetting import Exam, NoFaceRule, exam, noise, too_many
+from recognizer.training.forgetting import Exam, NoFaceRule, exam, noise
 from recognizer.training.losses import cross_entropy
 from recognizer.training.networks import HEAD_WIDTHS
 from recognizer.training.non_faces import background
 from recognizer.training.optimizers import decay_kernels_only
 from recognizer.training.preparation import TrainingSet
+from recognizer.training.ways import Losses, NothingLearned, Way, losses_of, way_of, worth_trying
 from recognizer.vision.cards import NOT_A_FACE_HEAD
 from recognizer.vision.preprocessing import normalize
 
 Weights = list[NDArray[np.float32]]
-Losses = Mapping[float, NDArray[np.float64]]
-"""(N,) cross-entropy of each face, by the share of the way."""
 
 FEWEST_FACES: Final = 20
 """With fewer there is nothing to cross-validate."""
-
-
-class NothingLearned(ValueError):
-    """No network came of it that does better than the old one; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,23 +89,6 @@ class Origin:
     guard: Faces
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
-    """How a share of the way did in cross-validation, beside the old network on the same faces.
-
-    Attributes:
-        share: 0 for the old network, 1 for the fine-tuned one.
-        loss: mean cross-entropy with the reviewers' votes, in nats.
-        accuracy: share of the faces that are called what most reviewers said.
-        called_none: share of the faces that are called no face.
-    """
-
-    share: float
-    loss: float
-    accuracy: float
-    called_none: float = 0.0
-
-
 @dataclass(frozen=True)
 class FineTuned:
     """A fine-tuned network, and how it was chosen.
@@ -157,7 +135,7 @@ def fine_tune(
     old = model.get_weights()
     tuner = _Tuner(model, origin.replay if origin else None, how)
     ways, losses = _cross_validated(model, tuner, reviewed, how, report, no_face)
-    tried = _worth_trying(ways, losses)
+    tried = worth_trying(ways, losses)
     new = tuner.tuned(reviewed, np.arange(len(reviewed)), fit=0)
     questions = exam(reviewed.images, origin.guard if origin else None, no_face, how.seed)
     best = _short_enough(model, old, new, tried, questions, how.forgotten)
@@ -194,9 +172,9 @@ def _cross_validated(
                 none[share][left_out] = no_face.speaks(answers)
         model.set_weights(old)
         report(f"Fold {fold + 1} of {count} is done.")
-    losses = {share: _losses(said[share], reviewed.ferplus) for share in shares}
+    losses = {share: losses_of(said[share], reviewed.ferplus) for share in shares}
     ways = tuple(
-        _way(share, losses[share], said[share], none[share], reviewed.ferplus) for share in shares
+        way_of(share, losses[share], said[share], none[share], reviewed.ferplus) for share in shares
     )
     return ways, losses
 
@@ -219,30 +197,6 @@ def _folds(reviewed: TrainingSet, how: FineTuning) -> NDArray[np.int64]:
     for fold, (_, left_out) in enumerate(splitter.split(groups, groups=groups)):
         folds[left_out] = fold
     return folds
-
-
-def _worth_trying(ways: Sequence[Way], losses: Losses) -> list[Way]:
-    """The old network and the ways up to the one that cross-validation chooses.
-
-    Raises:
-        NothingLearned: it chooses none.
-    """
-    faces = len(losses[0.0])
-    before = round(ways[0].called_none * faces)
-    seen = [way for way in ways if not too_many(before, round(way.called_none * faces), faces)]
-    if len(seen) == 1:
-        raise NothingLearned(
-            f"Cross-validation among the {faces} reviewed faces: every fine-tuned model takes "
-            "more of them for no face than the old one. Review more faces."
-        )
-    chosen = _shortest({way.share: losses[way.share] for way in seen})
-    if chosen == 0:
-        raise NothingLearned(
-            f"Cross-validation among the {faces} reviewed faces: no fine-tuned model "
-            "does better than the old one, so there is nothing to gain from them yet. Review "
-            "more faces, best of all a random sample."
-        )
-    return [way for way in seen if way.share <= chosen]
 
 
 def _short_enough(
@@ -383,35 +337,3 @@ def _difference(before: tf.Tensor, now: tf.Tensor) -> tf.Tensor:
 def _between(old: Weights, new: Weights, share: float) -> Weights:
     # So written, what is frozen stays the same to the last bit.
     return [before + share * (after - before) for before, after in zip(old, new, strict=True)]
-
-
-def _losses(said: NDArray[np.float64], votes: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(N,) cross-entropy of each row's logits with its votes."""
-    shifted = said - said.max(axis=1, keepdims=True)
-    log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    losses: NDArray[np.float64] = -(votes * log_probabilities).sum(axis=1)
-    return losses
-
-
-def _shortest(losses: Losses) -> float:
-    """The shortest way whose loss is within a standard error of the best one's.
-
-    The rule of Breiman et al. (1984): what lies nearer to the old weights forgets less.
-    """
-    best = min(losses, key=lambda share: float(losses[share].mean()))
-    for share in sorted(losses):
-        behind = losses[share] - losses[best]
-        if behind.mean() <= behind.std(ddof=1) / np.sqrt(len(behind)):
-            return share
-    return best
-
-
-def _way(
-    share: float,
-    losses: NDArray[np.float64],
-    said: NDArray[np.float64],
-    none: NDArray[np.bool_],
-    votes: NDArray[np.float32],
-) -> Way:
-    right = said.argmax(axis=1) == votes.argmax(axis=1)
-    return Way(share, float(losses.mean()), float(right.mean()), float(none.mean()))

@@ -19,14 +19,13 @@ from recognizer.training import candidates, finetuning
 from recognizer.training.finetuning import (
     FEWEST_FACES,
     FineTuned,
-    NothingLearned,
     Origin,
-    Way,
     fine_tune,
 )
 from recognizer.training.fitted import logits
 from recognizer.training.forgetting import exam
 from recognizer.training.networks import ResNet9
+from recognizer.training.ways import NothingLearned, Way
 from recognizer.vision.classification import OnnxClassifier, softmax
 from recognizer.vision.emotions import EMOTIONS
 from tests.training.fitted_model import QUICK, negatives
@@ -204,20 +203,6 @@ def test_what_it_came_from_has_a_word_in_how_far_it_goes(
     origin = Origin(familiar, faces.split("PublicTest"))
     with pytest.raises(NothingLearned, match="of what the old one knew of the reference set"):
         fine_tune(network(), reviewed, origin, replace(QUICK, steps=5, forgotten=-1.0), quiet)
-
-
-def test_a_way_that_calls_more_faces_none_is_not_gone() -> None:
-    losses = {share: np.full(100, 1 - share) + 0.01 * np.arange(100) for share in (0.0, 0.2, 0.4)}
-
-    def tried(*called_none: float) -> list[float]:
-        ways = [Way(share, 0.0, 0.0, none) for share, none in zip(losses, called_none, strict=True)]
-        return [way.share for way in finetuning._worth_trying(ways, losses)]
-
-    assert tried(0.0, 0.0, 0.01) == [0.0, 0.2, 0.4]
-    assert tried(0.0, 0.0, 0.02) == [0.0, 0.2]
-    assert tried(0.5, 0.0, 0.0) == [0.0, 0.2, 0.4]
-    with pytest.raises(NothingLearned, match="takes more of them for no face"):
-        tried(0.0, 0.02, 0.02)
 
 
 def test_folds_tear_no_group_apart(reviewed: TrainingSet) -> None:

@@ -20,6 +20,7 @@ from recognizer.management.dataset.options import (
 from recognizer.services import model_versions
 from recognizer.training import evaluation, reporting, tables
 from recognizer.training.datasets.faces import SPLITS, Faces
+from recognizer.training.histories import CurveGroup, read_history
 from recognizer.training.labelling import labelling
 from recognizer.training.remembering import remembering
 from recognizer.vision.cards import ModelCard
@@ -174,11 +175,11 @@ def _load(names: Sequence[str], threads: int = 0) -> list[OnnxClassifier]:
     return models
 
 
-def _history(options: dict[str, Any], model: OnnxClassifier) -> list[reporting.CurveGroup]:
+def _history(options: dict[str, Any], model: OnnxClassifier) -> list[CurveGroup]:
     """The curves of the file that is named, or of the model's folder; none where none is."""
     if options["report"] is None or options["compare"]:
         return []
     path = options["history"] or model.weights.parent / model_reports.HISTORY
     if options["history"] is None and not path.exists():
         return []
-    return reporting.read_history(path)
+    return read_history(path)
