@@ -26,18 +26,29 @@ class TrainingCommand(BaseCommand):
     """
 
     kept = "Nothing was written."
+    _answers: Path | None = None
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         try:
             return super().execute(*args, **options)
         except KeyboardInterrupt:
-            self.report(f"Stopped. {self.kept}")
+            self.report(f"Stopped. {self._left()}")
             raise SystemExit(INTERRUPTED) from None
 
     def keep_answers(self, run: Path | None) -> None:
-        """What is kept where --run was given, see `add_answers_option`."""
+        """What is kept where --run was given, see `add_answers_option`.
+
+        Raises:
+            ValueError: it cannot be written to.
+        """
         if run:
-            self.kept = f"The same command goes on with what the models said, which is in {run}."
+            require_writable(run)
+            self._answers = run
+
+    def _left(self) -> str:
+        if self._answers and self._answers.is_dir():
+            return f"The same command goes on with what the models said, in {self._answers}."
+        return self.kept
 
     def report(self, line: str) -> None:
         """Say it at once, even into a pipe; stdout is for results."""
@@ -79,9 +90,21 @@ def add_answers_option(parser: ArgumentParser) -> None:
     )
 
 
-def unwritable(error: OSError) -> CommandError:
-    """The error of a command that could not write a file, or not read one."""
-    return CommandError(f"{error.filename}: {error.strerror}.")
+def require_writable(run: Path) -> None:
+    """ValueError where a run folder cannot be written to: before the work, not after it."""
+    there = next(path for path in (run.absolute(), *run.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise ValueError(f"--run {run}: {there} is no folder that can be written to.")
+
+
+def unusable(error: OSError) -> CommandError:
+    """The error of a command that could not read or write a file."""
+    # A full disk names no file, and HDF5 gives no reason but its text.
+    place = f"{error.filename}: " if error.filename else ""
+    return CommandError(
+        f"{place}{error.strerror or error}. Check that the place can be read and written to and "
+        "that its disk has room, and start the command again."
+    )
 
 
 def add_threads_option(parser: ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from recognizer.training import bootstrap, metrics
-from recognizer.training.datasets.faces import FER2013_LABELS, Faces
+from recognizer.training.datasets.faces import FER2013_LABELS, DatasetError, Faces
 from recognizer.training.metrics import Floats, Labels
 from recognizer.training.preparation import image_digests
 from recognizer.vision.cards import AMBIGUITY_HEAD, MAIN_HEAD, NOT_A_FACE_HEAD, ModelCard
@@ -179,6 +179,22 @@ def even_and_odd(faces: Faces) -> tuple[Faces, Faces]:
     even = np.arange(len(faces)) % 2 == 0
     digests = image_digests(faces.images)
     return faces.where(even), faces.where(~even & ~np.isin(digests, digests[even]))
+
+
+def halves(faces: Faces) -> tuple[Faces, Faces]:
+    """The rows that calibrate and those that report, see `even_and_odd`.
+
+    Raises:
+        DatasetError: there is nothing to calibrate on, or nothing to report on.
+    """
+    both = even_and_odd(faces)
+    for half, rows in zip(("even", "odd"), both, strict=True):
+        if not rows.agreed.any():
+            raise DatasetError(
+                f"Among the {half} held-out rows ({len(rows)}) there is no face whose votes agree "
+                "on an emotion. The even rows calibrate and the odd ones report, so hold out more."
+            )
+    return both
 
 
 def _check_size(classifier: OnnxClassifier, faces: Faces) -> None:

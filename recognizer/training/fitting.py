@@ -86,11 +86,11 @@ def fit(
             scores = fitted.accuracies(model, validation)
             better = progress.finished(np.nanmax([scores["ferplus_accuracy"], -1.0]))
             if better and how.patience:
-                model.save_weights(kept)
+                _save(model, kept)
         if ends and how.ends_finish(progress.epoch):
             ends.add(average.values)
             with given(model, ends.values):
-                model.save_weights(kept)
+                _save(model, kept)
         line = {
             "epoch": progress.epoch,
             "loss": loss,
@@ -104,10 +104,17 @@ def fit(
             for name, value in line.items():
                 tf.summary.scalar(name, value)
         report("  ".join(f"{name} {value:.4g}" for name, value in line.items()))
-    give(model, average.values)
-    if kept.exists():
+    give(model, ends.values if ends else average.values)
+    if how.patience and kept.exists():
         model.load_weights(kept)
     return model
+
+
+def _save(model: keras.Model, path: Path) -> None:
+    # A kill leaves the whole old file or the whole new one.
+    draft = path.with_name(f"draft-{path.name}")
+    model.save_weights(draft)
+    draft.replace(path)
 
 
 class _Epochs:

@@ -29,8 +29,8 @@ class Fitting:
             settles on faces as they are, after having seen them battered.
         finishes: how many such finishes follow one another, each from `finish_learning_rate`
             down to 0. With more than one, the weights that come out are the mean of what each
-            ended with (stochastic weight averaging, Izmailov et al., 2018), which is steadier
-            than any of them.
+            ended with (stochastic weight averaging, Izmailov et al., 2018; here the batch
+            statistics are averaged, too), which is steadier than any of them.
         batch: faces per step.
         optimizer: "muon" for convolutions (see `optimizers.Muon`), "sgd" with Nesterov
             momentum, or "adam" (AdamW).

@@ -74,7 +74,7 @@ def release(
         detector: whose boxes the crops will come from; MTCNN, if not given.
         load: makes the model of its folder.
     """
-    even, odd = evaluation.even_and_odd(held_out)
+    even, odd = evaluation.halves(held_out)
     card = with_affect(card)
     card.save(folder / "card.json")
     card = replace(card, heads=_fit_heads(load(folder), even))

@@ -1,5 +1,6 @@
 """Models that keep what they have said, so that a command that was stopped can go on."""
 
+import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,9 +17,10 @@ AT_ONCE: Final = 256
 
 
 class Remembering(OnnxClassifier):
-    """A model whose logits are kept in a folder: no picture is asked about twice.
+    """A model whose logits are kept in a folder: what it has answered, it is not asked again.
 
-    Answers belong to the weights and to the pictures' pixels. Whatever a card says, they hold.
+    Answers belong to the weights and to a block of pictures, in its order. Whatever a card says,
+    they hold.
     """
 
     def __init__(self, folder: Path, kept: Path, threads: int = 0) -> None:
@@ -70,6 +72,6 @@ def _read(path: Path) -> dict[str, NDArray[np.float64]]:
 def _write(path: Path, answers: Mapping[str, NDArray[np.float64]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # A kill leaves the whole old file or the whole new one.
-    draft = path.with_name(f".{path.stem}.draft.npz")
+    draft = path.with_name(f".{path.stem}.{os.getpid()}.npz")
     np.savez(draft, **answers)  # type: ignore[arg-type]
     draft.replace(path)

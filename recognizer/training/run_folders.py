@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from recognizer.training.datasets import journals
 from recognizer.training.datasets.faces import Faces
@@ -38,19 +38,25 @@ def claim_run(run: Path, how: Fitting, data: str) -> None:
     """
     # Wherever the command is called from.
     paths = {"start": _whole(how.start), "soft_labels": _whole(how.soft_labels)}
-    fitting = {name: value for name, value in asdict(how).items() if name not in _EXPORT}
-    settings = fitting | paths | {"architecture": name_of(how.network), "data": data}
+    settings = _of_the_run(how) | paths | {"architecture": name_of(how.network), "data": data}
     if weights := settings["network"].get("weights"):
         settings["network"]["weights"] = _whole(weights)
-    claim(run / CONFIG, settings)
+    claim(run / CONFIG, settings, _of_the_run(Fitting()))
 
 
-def claim(file: Path, wanted: Mapping[str, object]) -> None:
+def _of_the_run(how: Fitting) -> dict[str, Any]:
+    return {name: value for name, value in asdict(how).items() if name not in _EXPORT}
+
+
+def claim(
+    file: Path, wanted: Mapping[str, object], defaults: Mapping[str, object] | None = None
+) -> None:
     """Write down what a run folder is for, or find the same written there.
 
     Args:
         file: JSON in the run folder, which is made.
         wanted: settings by name.
+        defaults: of settings that may be missing there, as they were added later.
 
     Raises:
         ValueError: others are written there, or the file is damaged.
@@ -60,7 +66,7 @@ def claim(file: Path, wanted: Mapping[str, object]) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         _write(file, json.dumps(wanted, indent=2) + "\n")
         return
-    found = _settings(file)
+    found = {**(defaults or {}), **_settings(file)}
     differing = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
     if differing:
         raise ValueError(

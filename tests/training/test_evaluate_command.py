@@ -61,9 +61,30 @@ def test_a_model_is_not_asked_again_where_its_answers_are_kept(
         results.append(evaluate(capsys, *given, "--run", tmp_path / "run"))
         assert asked.faces == 64
     assert results[0] == results[1] == evaluate(capsys, *given)
-    # A file in the place of the folder.
-    with pytest.raises(CommandError, match=re.escape(f"{dataset[0]}")):
+    with pytest.raises(CommandError, match="is no folder that can be written to") as refused:
         evaluate(capsys, *given, "--run", dataset[0])
+    assert refused.value.returncode == 2
+
+
+def test_what_a_stop_leaves_is_told_as_it_is(
+    dataset: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    given = [str(dataset[0]), "--ferplus", str(dataset[1]), "--run", str(tmp_path / "run")]
+    for place, expected in (
+        ("recognizer.management.commands.evaluate.read_source", "Nothing was written."),
+        ("recognizer.training.reporting.evaluated", "goes on with what the models said, in"),
+    ):
+        with monkeypatch.context() as stopped:
+            stopped.setattr(place, stop)
+            with pytest.raises(SystemExit):
+                call_command("evaluate", "fer2013", *given)
+        assert expected in capsys.readouterr().err
 
 
 def test_it_scores_only_the_split_that_is_asked_for(

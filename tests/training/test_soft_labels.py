@@ -75,7 +75,7 @@ def test_a_killed_teaching_is_gone_on_with(
     straight = teach([teacher], faces.images)
     kept = Remembering(teacher.folder, tmp_path / "kept")
     monkeypatch.setattr(OnnxClassifier, "logits", count)
-    limit = 2 * soft_labels.ASKED
+    limit = 4 + 2 * soft_labels.ASKED  # Four to find out whether it sees both sides.
     with pytest.raises(Killed):
         teach([kept], faces.images)
     asked, limit = [0], 2 * len(faces)
@@ -94,8 +94,8 @@ def test_a_teacher_that_sees_both_sides_is_asked_about_one(
     straight = teach([teacher], faces.images)
     asked.clear()
     labels = teach([both_sides], faces.images)
-    # The first ones twice more, to find out whether it does.
-    assert asked.faces == len(faces) + 2 * soft_labels.ASKED
+    # The others find out whether it does.
+    assert asked.faces == len(faces) + 2 * 2
     # Here the logits of both sides were averaged, there their probabilities.
     np.testing.assert_allclose(labels.ferplus, straight.ferplus, atol=0.05)
 

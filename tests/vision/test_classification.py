@@ -210,3 +210,10 @@ def test_every_shipped_model_fits_its_card(astronaut: NDArray[np.uint8]) -> None
         assert classifier.card.name == name
         (answer,) = classifier.classify(astronaut, [FACE])
         assert answer.probabilities.sum() == pytest.approx(1)
+
+
+def test_every_shipped_model_has_a_report_without_other_peoples_pictures() -> None:
+    for name in available_models():
+        report = (load_model(name).folder / "report.html").read_text()
+        assert load_model(name).card.weights.sha256 in report
+        assert "data:image" not in report

@@ -14,7 +14,7 @@ from recognizer.management.base import (
     TrainingCommand,
     add_answers_option,
     training_imports,
-    unwritable,
+    unusable,
 )
 from recognizer.management.dataset.options import FER2013, add_ferplus_option
 from recognizer.services import model_versions
@@ -57,8 +57,8 @@ class Command(TrainingCommand):
         add_answers_option(parser)
 
     def handle(self, **options: Any) -> None:
-        self.keep_answers(options["run"])
         try:
+            self.keep_answers(options["run"])
             classifier = model_versions.for_shell(options["model"])
         except ValueError as error:
             raise CommandError(str(error), returncode=2) from error
@@ -84,7 +84,7 @@ def _compare(classifier: OnnxClassifier, options: dict[str, Any]) -> dict[str, A
     except ValueError as error:
         raise CommandError(str(error)) from error
     except OSError as error:
-        raise unwritable(error) from error
+        raise unusable(error) from error
 
 
 def _table(result: dict[str, Any]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from recognizer.management import model_reports
-from recognizer.management.base import TrainingCommand, add_answers_option, unwritable
+from recognizer.management.base import TrainingCommand, add_answers_option, unusable
 from recognizer.management.dataset.options import add_source_options, read_source
 from recognizer.services import model_places, model_store
 from recognizer.training import averaging, release
@@ -46,8 +46,8 @@ class Command(TrainingCommand):
         parser.add_argument("--replace", action="store_true", help=model_reports.REPLACE)
 
     def handle(self, **options: Any) -> None:
-        self.keep_answers(options["run"])
         try:
+            self.keep_answers(options["run"])
             folder = model_places.place_for(options["name"], options["output"], options["replace"])
             members = [model_store.load(member) for member in options["member"]]
         except ValueError as error:
@@ -72,5 +72,5 @@ class Command(TrainingCommand):
         except ValueError as error:
             raise CommandError(str(error)) from error
         except OSError as error:
-            raise unwritable(error) from error
+            raise unusable(error) from error
         self.report(f"{classifier.name} is in {folder}, with {model_reports.REPORT} beside it.")

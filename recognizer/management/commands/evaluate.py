@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from recognizer.management import evaluation_pages, model_reports, reports
-from recognizer.management.base import WHICH_MODEL, TrainingCommand, add_answers_option, unwritable
+from recognizer.management.base import WHICH_MODEL, TrainingCommand, add_answers_option, unusable
 from recognizer.management.dataset.options import (
     FER2013,
     add_bad_option,
@@ -78,7 +78,10 @@ class Command(TrainingCommand):
 
     def handle(self, **options: Any) -> None:
         _check_usage(options)
-        self.keep_answers(options["run"])
+        try:
+            self.keep_answers(options["run"])
+        except ValueError as error:
+            raise CommandError(str(error), returncode=2) from error
         names = options["compare"] or [options["model"]]
         models = _load(names)
         try:
@@ -93,7 +96,7 @@ class Command(TrainingCommand):
         except ValueError as error:
             raise CommandError(str(error)) from error
         except OSError as error:
-            raise unwritable(error) from error
+            raise unusable(error) from error
         words = labelling(reading, options["source"], options["ferplus"], faces)
         found = [
             reporting.evaluated(self.card(model), options["split"], words, said)

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from recognizer.management.base import TrainingCommand
+from recognizer.management.base import TrainingCommand, unusable
 from recognizer.management.dataset.options import add_source_options, read_source
 from recognizer.services import model_store
 from recognizer.training.datasets.faces import DatasetError
@@ -57,7 +57,7 @@ class Command(TrainingCommand):
         except ValueError as error:
             raise CommandError(str(error)) from error
         except OSError as error:
-            raise CommandError(f"{output}: cannot be written ({error.strerror}).") from error
+            raise unusable(error) from error
         self.report(f"{len(labels.digests)} images by {', '.join(labels.teachers)}.")
 
 

@@ -1,7 +1,6 @@
 """Fit, calibrate and export a model from a data set of faces."""
 
 import json
-import os
 import shutil
 from argparse import ArgumentParser
 from collections.abc import Iterator
@@ -17,8 +16,9 @@ from recognizer.management import model_reports
 from recognizer.management.base import (
     TrainingCommand,
     add_threads_option,
+    require_writable,
     training_imports,
-    unwritable,
+    unusable,
 )
 from recognizer.management.dataset.options import add_source_options, read_source, require_there
 from recognizer.services import model_places
@@ -97,14 +97,14 @@ class Command(TrainingCommand):
         except (ValueError, RuntimeError) as error:
             raise CommandError(str(error)) from error
         except OSError as error:
-            raise unwritable(error) from error
+            raise unusable(error) from error
 
     def train(self, options: dict[str, Any]) -> None:
         run = options["run"] or Path("runs") / options["name"]
         folder = model_places.place_for(
             options["name"], options["output"], options["replace"], run / model_reports.HISTORY
         )
-        _check_place(run)  # Before hours of work, not after them.
+        require_writable(run)  # Before hours of work, not after them.
         require_there(options)
         # Reading may take minutes, TensorFlow seconds, and without it no setting can be judged.
         with training_imports("Training"):
@@ -120,8 +120,7 @@ class Command(TrainingCommand):
         how = hyperparameters.with_best_precision(how)
         reading = read_source(options, self.report)
         _, held_out = training_and_held_out(reading)
-        watched, _ = halves = evaluation.even_and_odd(held_out)
-        _check_held_out(halves)
+        even, _ = evaluation.halves(held_out)  # Before the fitting, not after it.
         training = prepare_training(reading.faces)
         for line in _about(training, held_out):
             self.report(line)
@@ -131,7 +130,7 @@ class Command(TrainingCommand):
         fitting.set_threads(options["threads"])
         targets, aims = self.taught(training, how, _usual_teachers(options))
         # Stopping early chooses, so it may not look at the rows that report.
-        watched = watched if how.patience else held_out
+        watched = even if how.patience else held_out
         model = fitting.fit(targets, watched, how, run, self.report)
         origin = _origin(options, reading, training)
         data = {**origin, "targets": aims, "votes_per_emotion": votes_per_emotion(training)}
@@ -185,12 +184,6 @@ class Command(TrainingCommand):
         return distilled(training, answers, how.distillation), aims
 
 
-def _check_place(run: Path) -> None:
-    there = next(path for path in (run.absolute(), *run.absolute().parents) if path.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise ValueError(f"--run {run}: {there} is no folder that can be written to.")
-
-
 def _assignments(options: dict[str, Any]) -> list[str]:
     """What replaces settings of the file; what comes later counts above what came before."""
     wanted = [
@@ -218,16 +211,6 @@ def _about(training: TrainingSet, held_out: Faces) -> Iterator[str]:
         yield f"Held out but not learned: {', '.join(unknown)}. It will be wrong about these."
     if unmeasured := [name for place, name in enumerate(EMOTIONS) if place in learned - shown]:
         yield f"Learned but not held out: {', '.join(unmeasured)}. Nothing tells how well."
-
-
-def _check_held_out(halves: tuple[Faces, Faces]) -> None:
-    """What would fail only after the fitting: nothing to calibrate on, or to report on."""
-    for half, faces in zip(("even", "odd"), halves, strict=True):
-        if not faces.agreed.any():
-            raise DatasetError(
-                f"Among the {half} held-out rows ({len(faces)}) there is no face whose votes agree "
-                "on an emotion. The even rows calibrate and the odd ones report, so hold out more."
-            )
 
 
 def _origin(options: dict[str, Any], reading: Reading, training: TrainingSet) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from recognizer.management.base import (
     TrainingCommand,
     add_threads_option,
     training_imports,
-    unwritable,
+    unusable,
 )
 from recognizer.management.dataset.options import add_source_options, read_source
 from recognizer.training.datasets.faces import DatasetError
@@ -83,7 +83,7 @@ class Command(TrainingCommand):
         except ValueError as error:
             raise CommandError(str(error)) from error
         except OSError as error:
-            raise unwritable(error) from error
+            raise unusable(error) from error
         self.stdout.write(tuning.table(trials))
         self.report(
             f"The best settings are in {best}; train with them: `manage.py train … "

@@ -77,6 +77,7 @@ def read_source(options: dict[str, Any], report: Callable[[str], None]) -> Readi
     Raises:
         DatasetError: the data set cannot be read.
     """
+    require_there(options)
     with naming_skip():
         reading = read_dataset(
             options["source"],

@@ -21,7 +21,7 @@ from recognizer.training.datasets.folders import (
 )
 from recognizer.training.datasets.packing import is_packed, read_groups, read_packed
 from recognizer.training.datasets.pictures import Plan, carry_out, grey_square, subfolders
-from recognizer.training.datasets.result import Bad, Problem, Reading, each, joined
+from recognizer.training.datasets.result import Bad, Problem, Reading, joined, read_all
 from recognizer.training.datasets.votes import REVIEWED, plan_votes
 
 __all__ = [
@@ -69,7 +69,7 @@ def read_dataset(
     if not SIZES[0] <= size <= SIZES[1]:
         raise DatasetError(f"The size must lie in {SIZES[0]}-{SIZES[1]} pixels, not {size}.")
     first = partial(_read, source, ferplus, size, bad)
-    return joined(each([first, *(partial(_read_further, place, size, bad) for place in extra)]))
+    return joined(read_all([first, *(partial(_read_further, place, size, bad) for place in extra)]))
 
 
 def plan_images(folder: Path, hold_out: bool = True) -> Plan | None:

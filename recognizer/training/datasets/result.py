@@ -78,7 +78,7 @@ def settle(problems: Sequence[Problem], bad: Bad, where: str) -> None:
     raise BadParts("\n".join([f"{where} has {len(problems)} problems:", *lines]))
 
 
-def each(readings: Sequence[Callable[[], Reading]]) -> list[Reading]:
+def read_all(readings: Sequence[Callable[[], Reading]]) -> list[Reading]:
     """Read several data sets; what is wrong with them is told in one go.
 
     Raises:
