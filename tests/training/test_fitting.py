@@ -45,7 +45,11 @@ TINY = Fitting(
     learning_rate=0.05,
     ema=0.9,
     mixed_precision="float32",
-    network=ResNet9(widths=(4, 8), blocks=(1, 1), dropout=0.1, squeeze=2),
+    network=ResNet9(widths=(4,), blocks=(1,), dropout=0.1, squeeze=2),
+)
+# Large enough to tell drawn faces apart.
+LEARNING = replace(
+    TINY, learning_rate=0.1, network=ResNet9(widths=(4, 8), blocks=(1, 1), dropout=0.1, squeeze=2)
 )
 
 
@@ -66,7 +70,7 @@ def quiet(_: str) -> None:
 def test_it_learns_to_tell_drawn_faces_apart(
     training: TrainingSet, held_out: Faces, tmp_path: Path
 ) -> None:
-    model = fit(training, held_out, replace(TINY, epochs=30, learning_rate=0.1), tmp_path, quiet)
+    model = fit(training, held_out, replace(LEARNING, epochs=30), tmp_path, quiet)
     right = logits(model, held_out.images)["fer2013"].argmax(axis=1) == held_out.labels
     assert right.mean() > 0.6  # Four kinds of faces: chance is 0.25.
 
@@ -308,7 +312,7 @@ def test_the_first_epochs_may_see_smaller_pictures(
     training: TrainingSet, held_out: Faces, tmp_path: Path
 ) -> None:
     """And what they learn is kept: the same variables, whatever the size."""
-    how = replace(TINY, epochs=24, small_epochs=16, small_size=32, learning_rate=0.1)
+    how = replace(LEARNING, epochs=24, small_epochs=16, small_size=32)
     model = fit(training, held_out, how, tmp_path, quiet)
     right = logits(model, held_out.images)["fer2013"].argmax(axis=1) == held_out.labels
     assert model.input_shape[1] == 48

@@ -9,11 +9,11 @@ from django.core.management.base import CommandError
 from recognizer.management.base import (
     TrainingCommand,
     add_threads_option,
+    require_writable,
     training_imports,
     unusable,
 )
 from recognizer.management.dataset.options import add_source_options, read_source
-from recognizer.training.datasets.faces import DatasetError
 from recognizer.training.selection import VALIDATIONS, select
 
 
@@ -61,11 +61,13 @@ class Command(TrainingCommand):
 
     def handle(self, **options: Any) -> None:
         try:
+            if options["run"]:
+                require_writable(options["run"])
             faces = read_source(options, self.report).faces
             training, validation, words = select(
                 faces, options["validation"], options["share"], options["seed"]
             )
-        except DatasetError as error:
+        except ValueError as error:
             raise CommandError(str(error)) from error
         self.report(f"{len(training)} images to learn from; trials are measured on {words}.")
         with training_imports("Tuning"):
