@@ -15,6 +15,7 @@ from tests.training.test_framing import Whole
 pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
 
 import keras
+import tensorflow as tf
 
 from recognizer.training import (
     export,
@@ -110,6 +111,28 @@ def test_it_goes_on_exactly_where_it_was_stopped(
     assert lines[0] == f"Going on after epoch {last - 1} of {last}."
     expected = [str(epoch) for epoch in range(1, last + 1)]
     assert epochs_of(tmp_path / "stopped") == epochs_of(tmp_path / "straight") == expected
+    for one, other in zip(straight.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_a_kill_before_the_checkpoint_counts_no_end_twice(
+    training: TrainingSet, held_out: Faces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how = replace(TINY, epochs=1, finish_epochs=1, finishes=2)
+    straight = fit(training, held_out, how, tmp_path / "straight", quiet)
+    save, saved = tf.train.CheckpointManager.save, []
+
+    def killed(self: tf.train.CheckpointManager) -> object:
+        saved.append(self)
+        if len(saved) == how.all_epochs:
+            raise KeyboardInterrupt
+        return save(self)
+
+    with monkeypatch.context() as stopped:
+        stopped.setattr(tf.train.CheckpointManager, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fit(training, held_out, how, tmp_path / "stopped", quiet)
+    resumed = fit(training, held_out, how, tmp_path / "stopped", quiet)
     for one, other in zip(straight.get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
