@@ -16,6 +16,7 @@ from tqdm import tqdm
 from recognizer.training import fitted, optimizers, run_folders
 from recognizer.training.batches import batches
 from recognizer.training.datasets.faces import Faces
+from recognizer.training.datasets.outputs import whole_file
 from recognizer.training.hyperparameters import Fitting, with_best_precision
 from recognizer.training.networks import at_size, without_weights
 from recognizer.training.networks.pretrained import require_taught
@@ -111,10 +112,8 @@ def fit(
 
 
 def _save(model: keras.Model, path: Path) -> None:
-    # A kill leaves the whole old file or the whole new one.
-    draft = path.with_name(f"draft-{path.name}")
-    model.save_weights(draft)
-    draft.replace(path)
+    with whole_file(path) as draft:
+        model.save_weights(draft)
 
 
 class _Epochs:

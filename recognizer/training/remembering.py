@@ -1,6 +1,5 @@
 """Models that keep what they have said, so that a command that was stopped can go on."""
 
-import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.training.datasets.journals import fingerprint
+from recognizer.training.datasets.outputs import whole_file
 from recognizer.vision.classification import OnnxClassifier
 
 AT_ONCE: Final = 256
@@ -71,7 +71,5 @@ def _read(path: Path) -> dict[str, NDArray[np.float64]]:
 
 def _write(path: Path, answers: Mapping[str, NDArray[np.float64]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A kill leaves the whole old file or the whole new one.
-    draft = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-    np.savez(draft, **answers)  # type: ignore[arg-type]
-    draft.replace(path)
+    with whole_file(path) as draft:
+        np.savez(draft, **answers)  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from recognizer.training.datasets import journals
 from recognizer.training.datasets.faces import Faces
+from recognizer.training.datasets.outputs import whole_file
 from recognizer.training.hyperparameters import NO_PATHS, Fitting
 from recognizer.training.networks import name_of
 from recognizer.training.preparation import TrainingSet
@@ -94,10 +95,8 @@ def _damaged(file: Path, why: str) -> ValueError:
 
 
 def _write(path: Path, text: str) -> None:
-    # A kill leaves the whole old file or the whole new one.
-    draft = path.with_name(f".{path.name}.draft")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    with whole_file(path) as draft:
+        draft.write_text(text, encoding="utf-8")
 
 
 def _whole(path: str) -> str:

@@ -1,5 +1,6 @@
-"""Folders that are written: whole or not at all, and over nothing."""
+"""Files and folders that are written: whole or not at all, the folders over nothing."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -60,6 +61,18 @@ class Parts:
         if name not in self._journal.entries:
             self._journal.add({name: write()})
         return self._journal.entries[name]
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Where to write a file inside: a kill leaves the whole old one or the whole new one."""
+    # Of this process, as another may write the same; the ending is what some writers go by.
+    draft = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        yield draft
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 @contextmanager
