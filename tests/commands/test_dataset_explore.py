@@ -2,6 +2,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -79,6 +80,15 @@ def test_problems_stop_it_and_say_how_to_go_on(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match=r"broken\.png: This is not an image\.\n.*--bad skip"):
         call_command("dataset", "explore", source, "--output", tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()
+
+
+def test_skipping_is_not_promised_to_mend_a_set_that_cannot_be_read(tmp_path: Path) -> None:
+    source = folders(tmp_path / "faces")
+    (source / "train/happy/broken.png").write_text("hello")
+    (tmp_path / "more").mkdir()
+    explore: list[Any] = ["dataset", "explore", source, "--extra", tmp_path / "more"]
+    with pytest.raises(CommandError, match=r"broken\.png(.|\n)*more(.|\n)*skip, where it is only"):
+        call_command(*explore, "--output", tmp_path / "report.html")
 
 
 @pytest.mark.parametrize(

@@ -312,12 +312,28 @@ def test_what_is_wrong_with_several_data_sets_is_told_in_one_go(
     put(tmp_path / "b/disgust/2.png")
     (tmp_path / "b/sad").mkdir()
     places = [tmp_path / "a", tmp_path / "b"]
-    with pytest.raises(BadParts, match=r"(?s)broken\.png.*sad"):
+    with pytest.raises(BadParts, match=r"(?s)broken\.png.*sad") as refused:
         read_dataset(dataset[0], extra=places)
+    assert refused.value.only
     # One that skipping does not mend.
-    with pytest.raises(DatasetError, match=r"(?s)broken\.png.*sad.*nowhere") as refused:
+    with pytest.raises(BadParts, match=r"(?s)broken\.png.*sad.*nowhere") as refused:
         read_dataset(dataset[0], extra=[*places, tmp_path / "nowhere"])
-    assert not isinstance(refused.value, BadParts)
+    assert not refused.value.only
+    with pytest.raises(DatasetError, match="nowhere") as unread:
+        read_dataset(dataset[0], extra=[tmp_path / "nowhere"])
+    assert not isinstance(unread.value, BadParts)
+
+
+def test_a_data_set_that_is_named_twice_is_refused(
+    dataset: tuple[Path, Path], tmp_path: Path
+) -> None:
+    put(tmp_path / "a/fear/1.png")
+    again = tmp_path / "b/../a"
+    (tmp_path / "b").mkdir()
+    with pytest.raises(DatasetError, match=r"more than once: \S*/a\. Name it once"):
+        read_dataset(dataset[0], extra=[tmp_path / "a", again])
+    with pytest.raises(DatasetError, match=r"more than once: \S*fer2013\.csv"):
+        read_dataset(dataset[0], extra=[dataset[0]])
 
 
 def test_a_data_set_without_held_out_rows_cannot_be_trained_on(tmp_path: Path) -> None:

@@ -61,7 +61,8 @@ def naming_skip() -> Iterator[None]:
     try:
         yield
     except BadParts as error:
-        raise DatasetError(f"{error}\nMend this, or leave it out with --bad skip.") from error
+        rest = "" if error.only else ", where it is only a part of a data set"
+        raise DatasetError(f"{error}\nMend this, or leave it out with --bad skip{rest}.") from error
 
 
 def require_there(options: dict[str, Any]) -> None:

@@ -63,11 +63,14 @@ def read_dataset(
         bad: "stop" refuses a data set with problems, "skip" leaves out what is concerned.
 
     Raises:
-        DatasetError: the layout is unknown, nothing can be read, or there are problems and
-            `bad` is "stop".
+        DatasetError: the layout is unknown, nothing can be read, one place is named twice, or
+            there are problems and `bad` is "stop".
     """
     if not SIZES[0] <= size <= SIZES[1]:
         raise DatasetError(f"The size must lie in {SIZES[0]}-{SIZES[1]} pixels, not {size}.")
+    places = [place.resolve() for place in (source, *extra)]
+    if twice := [str(place) for place in dict.fromkeys(places) if places.count(place) > 1]:
+        raise DatasetError(f"Named more than once: {', '.join(twice)}. Name it once.")
     first = partial(_read, source, ferplus, size, bad)
     return joined(read_all([first, *(partial(_read_further, place, size, bad) for place in extra)]))
 

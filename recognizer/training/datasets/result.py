@@ -58,7 +58,15 @@ class Reading:
 
 
 class BadParts(DatasetError):
-    """A data set has problems that were not to be skipped."""
+    """Data sets have problems that were not to be skipped.
+
+    Attributes:
+        only: whether nothing else is wrong, so that skipping lets them be read.
+    """
+
+    def __init__(self, message: str, only: bool = True) -> None:
+        super().__init__(message)
+        self.only = only
 
 
 def settle(problems: Sequence[Problem], bad: Bad, where: str) -> None:
@@ -83,7 +91,7 @@ def read_all(readings: Sequence[Callable[[], Reading]]) -> list[Reading]:
 
     Raises:
         BadParts: one or several have problems that could be skipped.
-        DatasetError: at least one cannot be read at all.
+        DatasetError: one or several cannot be read at all, and the others have no problems.
     """
     read: list[Reading] = []
     refused: list[DatasetError] = []
@@ -94,8 +102,11 @@ def read_all(readings: Sequence[Callable[[], Reading]]) -> list[Reading]:
             refused.append(error)
     if not refused:
         return read
-    skippable = all(isinstance(error, BadParts) for error in refused)
-    raise (BadParts if skippable else DatasetError)("\n".join(map(str, refused)))
+    message = "\n".join(map(str, refused))
+    skippable = [isinstance(error, BadParts) for error in refused]
+    if any(skippable):
+        raise BadParts(message, only=all(skippable))
+    raise DatasetError(message)
 
 
 def tell_skipped(problems: Sequence[Problem], report: Callable[[str], None]) -> None:
