@@ -1,8 +1,9 @@
-"""Several exported models in one: their logits averaged, over each face and its mirror image.
+"""Exported models in one: their logits averaged, over several views of each face.
 
 Averaging independently fitted networks is the oldest way to a better one (Hansen and Salamon,
-1990). The result is one ONNX file with the same inputs and outputs as its members. Imports no
-TensorFlow.
+1990); averaging what one network says about shifted pictures and their mirror images is nearly
+as old ("ten-crop", Krizhevsky et al., 2012). The result is one ONNX file with the same inputs
+and outputs as its members. Imports no TensorFlow.
 """
 
 import tempfile
@@ -22,6 +23,7 @@ from recognizer.vision.cards import Head, ModelCard, UncertaintyRule, Weights
 from recognizer.vision.classification import OnnxClassifier
 
 OPSET_OF_EVEN_SPLITS = 18
+LARGEST_SHIFT = 8  # Pixels; a shift beyond leaves too little of the face.
 # Weights of this many values and more are kept in half precision on disk.
 LARGE = 256
 
@@ -31,6 +33,7 @@ def average(
     path: Path,
     *,
     mirror: bool = True,
+    shift: int = 0,
     ranges: NDArray[np.uint8] | None = None,
 ) -> None:
     """Write the average of ONNX models that take "faces" of the same size.
@@ -40,14 +43,18 @@ def average(
             those.
         path: where to write.
         mirror: also average over each face and its mirror image, for twice the work.
+        shift: also average over each face as it is and moved by so many pixels to the left, to
+            the right, up and down, the edge repeated, for five times the work; 0 does not.
         ranges: (N, size, size) uint8 pictures to learn from, to have the convolutions of all
             members in 8-bit integers, see `quantization.quantize`; None leaves each as it is.
 
     Raises:
-        ValueError: there is no member, or they take other sizes, or there is no picture.
+        ValueError: there is no member, or they take other sizes, or there is no picture, or
+            the shift is negative or above LARGEST_SHIFT.
     """
     if not members:
         raise ValueError("There is no model to average; name at least one.")
+    require_shift(shift)
     networks = [_loaded(member, ranges) for member in members]
     opset = max(_opset(network) for network in networks)
     networks = [onnx.version_converter.convert_version(network, opset) for network in networks]
@@ -58,8 +65,7 @@ def average(
                 f"{member} has another input size than {members[0]}; only models that take the "
                 "same size can be averaged."
             )
-    nodes, constants = _both_sides(size) if mirror else ([], [])
-    seen = "both_sides" if mirror else "faces"
+    nodes, constants, seen = _views(size, mirror, shift)
     answers: dict[str, list[str]] = {}
     outputs: dict[str, onnx.ValueInfoProto] = {}
     for number, network in enumerate(networks):
@@ -72,7 +78,7 @@ def average(
         nodes += [_reading(node, f"m{number}_faces", seen) for node in part.node]
         constants += part.initializer
     for head, parts in answers.items():
-        nodes += _mean(head, parts, mirror)
+        nodes += _mean(head, parts, count_views(mirror, shift))
     nodes, constants = _halved(nodes, constants)
     faces = helper.make_tensor_value_info("faces", TensorProto.FLOAT, ["n", size, size, 1])
     graph = helper.make_graph(nodes, "average", [faces], [*outputs.values()], constants)
@@ -88,6 +94,7 @@ def draft(
     name: str,
     *,
     mirror: bool = True,
+    shift: int = 0,
     ranges: NDArray[np.uint8] | None = None,
 ) -> ModelCard:
     """Write `folder`/model.onnx, the average of the members; its card, not calibrated yet.
@@ -107,15 +114,18 @@ def draft(
                     f"{cards[0].name}; only like heads can be averaged."
                 )
     path = folder / "model.onnx"
-    average([member.weights for member in members], path, mirror=mirror, ranges=ranges)
+    weights = [member.weights for member in members]
+    average(weights, path, mirror=mirror, shift=shift, ranges=ranges)
     write_labels(path, {label_set: head.labels for label_set, head in heads.items()})
     names = " and ".join(f"{card.name} {card.version}" for card in cards)
     return ModelCard(
         name=name,
         version=f"{datetime.now(UTC):%Y.%m.%d}",
-        architecture=f"average of {names}" + (", each face and its mirror image" if mirror else ""),
+        architecture=f"average of {names}"
+        + (", each face and its mirror image" if mirror else "")
+        + (f", as they are and shifted by {shift} pixels to each side" if shift else ""),
         parameters=sum(card.parameters for card in cards),
-        macs=(2 if mirror else 1) * sum(card.macs for card in cards),
+        macs=count_views(mirror, shift) * sum(card.macs for card in cards),
         weights=Weights(path.name, file_hash(path), precision_of(onnx.load(path))),
         preprocessing=cards[0].preprocessing,
         heads=heads,
@@ -124,6 +134,17 @@ def draft(
         training={card.name: card.training for card in cards},
         notes=NOTES,
     )
+
+
+def require_shift(shift: int) -> None:
+    """ValueError when faces cannot be moved by so many pixels."""
+    if not 0 <= shift <= LARGEST_SHIFT:
+        raise ValueError(f"The shift must lie in 0-{LARGEST_SHIFT} pixels, not {shift}.")
+
+
+def count_views(mirror: bool, shift: int) -> int:
+    """How often an average's members see a face, see `average`."""
+    return (2 if mirror else 1) * (5 if shift else 1)
 
 
 def _loaded(member: Path, ranges: NDArray[np.uint8] | None) -> onnx.ModelProto:
@@ -153,22 +174,53 @@ def _reading(node: onnx.NodeProto, name: str, instead: str) -> onnx.NodeProto:
     return node
 
 
-def _both_sides(size: int) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
-    """Faces, then their mirror images, as one batch."""
-    indices = numpy_helper.from_array(np.arange(size - 1, -1, -1), "from_right_to_left")
-    return [
-        helper.make_node("Gather", ["faces", "from_right_to_left"], ["mirrored"], axis=2),
-        helper.make_node("Concat", ["faces", "mirrored"], ["both_sides"], axis=0),
-    ], [indices]
+def _views(
+    size: int, mirror: bool, shift: int
+) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto], str]:
+    """What makes one batch of all views of the faces, one view after another, and its name."""
+    nodes: list[onnx.NodeProto] = []
+    constants: list[onnx.TensorProto] = []
+
+    def constant(name: str, values: list[int]) -> str:
+        constants.append(numpy_helper.from_array(np.array(values, np.int64), name))
+        return name
+
+    seen = "faces"
+    if shift:
+        pads = constant("room_to_move", [0, shift, shift, 0] * 2)
+        nodes.append(helper.make_node("Pad", ["faces", pads], ["roomy"], mode="edge"))
+        axes = constant("height_and_width", [1, 2])
+        views = ["faces"]
+        for name, top, left in (
+            ("moved_left", shift, 2 * shift),
+            ("moved_right", shift, 0),
+            ("moved_up", 2 * shift, shift),
+            ("moved_down", 0, shift),
+        ):
+            start = constant(f"{name}_from", [top, left])
+            end = constant(f"{name}_to", [top + size, left + size])
+            nodes.append(helper.make_node("Slice", ["roomy", start, end, axes], [name]))
+            views.append(name)
+        nodes.append(helper.make_node("Concat", views, ["moved"], axis=0))
+        seen = "moved"
+    if mirror:
+        indices = constant("from_right_to_left", list(range(size - 1, -1, -1)))
+        nodes += [
+            helper.make_node("Gather", [seen, indices], ["mirrored"], axis=2),
+            helper.make_node("Concat", [seen, "mirrored"], ["both_sides"], axis=0),
+        ]
+        seen = "both_sides"
+    return nodes, constants, seen
 
 
-def _mean(head: str, members: list[str], mirror: bool) -> list[onnx.NodeProto]:
-    if not mirror:
+def _mean(head: str, members: list[str], views: int) -> list[onnx.NodeProto]:
+    if views == 1:
         return [helper.make_node("Mean", members, [head])]
+    parts = [f"{head}_of_view_{view}" for view in range(views)]
     return [
-        helper.make_node("Mean", members, [f"{head}_of_both"]),
-        helper.make_node("Split", [f"{head}_of_both"], [f"{head}_a", f"{head}_b"], num_outputs=2),
-        helper.make_node("Mean", [f"{head}_a", f"{head}_b"], [head]),
+        helper.make_node("Mean", members, [f"{head}_of_views"]),
+        helper.make_node("Split", [f"{head}_of_views"], parts, num_outputs=views),
+        helper.make_node("Mean", parts, [head]),
     ]
 
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from recognizer.training.averaging import average
+from recognizer.training.averaging import average, count_views
 from recognizer.training.datasets.faces import Faces
 from recognizer.vision.classification import OnnxClassifier
 from recognizer.vision.preprocessing import normalize
@@ -14,34 +15,52 @@ from tests.vision.tiny_model import write_tiny_model
 HEADS = ("ferplus", "fer2013")
 
 
-def averaged(folder: Path, members: list[Path], *, mirror: bool) -> OnnxClassifier:
+def averaged(folder: Path, members: list[Path], *, mirror: bool, shift: int = 0) -> OnnxClassifier:
     write_tiny_model(folder)
-    average([member / "model.onnx" for member in members], folder / "model.onnx", mirror=mirror)
+    weights = [member / "model.onnx" for member in members]
+    average(weights, folder / "model.onnx", mirror=mirror, shift=shift)
     card = json.loads((folder / "card.json").read_text())
-    weights = (folder / "model.onnx").read_bytes()
-    card["weights"]["sha256"] = hashlib.sha256(weights).hexdigest()
+    card["weights"]["sha256"] = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
     (folder / "card.json").write_text(json.dumps(card))
     return OnnxClassifier(folder)
 
 
+def moved(faces: NDArray[np.float32], right: int, down: int) -> NDArray[np.float32]:
+    """The faces moved, what comes in from outside repeating the edge."""
+    roomy = np.pad(faces, [(0, 0), (8, 8), (8, 8), (0, 0)], "edge")
+    return np.ascontiguousarray(np.roll(roomy, (down, right), (1, 2))[:, 8:-8, 8:-8])
+
+
 @pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("shift", [0, 3])
 @pytest.mark.parametrize("rows", [1, 3])
 def test_the_average_answers_as_its_members_do_on_average(
-    mirror: bool, rows: int, faces: Faces, tmp_path: Path
+    mirror: bool, shift: int, rows: int, faces: Faces, tmp_path: Path
 ) -> None:
     members = [
         write_tiny_model(tmp_path / "one", seed=1),
         write_tiny_model(tmp_path / "two", seed=2),
     ]
     seen = normalize(faces.images[:rows])
-    sides = [seen, seen[:, :, ::-1]] if mirror else [seen]
-    both = averaged(tmp_path / "both", members, mirror=mirror).logits(seen, HEADS)
+    ways = [(0, 0), (-shift, 0), (shift, 0), (0, -shift), (0, shift)] if shift else [(0, 0)]
+    views = [moved(seen, right, down) for right, down in ways]
+    views += [view[:, :, ::-1] for view in views] if mirror else []
+    assert len(views) == count_views(mirror, shift)
+    both = averaged(tmp_path / "both", members, mirror=mirror, shift=shift).logits(seen, HEADS)
     for head in HEADS:
         answers = [
-            OnnxClassifier(one).logits(side, [head])[head] for one in members for side in sides
+            OnnxClassifier(one).logits(np.ascontiguousarray(view), [head])[head]
+            for one in members
+            for view in views
         ]
         np.testing.assert_allclose(both[head], np.mean(answers, axis=0), atol=0.02)
     assert np.abs(answers[0] - answers[1]).max() > 0.1
+
+
+@pytest.mark.parametrize("shift", [-1, 9])
+def test_a_face_is_not_moved_out_of_sight(shift: int, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"shift must lie in 0-8 pixels, not {shift}"):
+        average([write_tiny_model(tmp_path) / "model.onnx"], tmp_path / "a.onnx", shift=shift)
 
 
 def test_models_that_take_other_sizes_are_not_averaged(tmp_path: Path) -> None:

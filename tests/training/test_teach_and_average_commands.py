@@ -105,6 +105,22 @@ def test_an_average_may_be_of_8_bit_integers(
     assert model_store.load("both").card.weights.precision == "int8"
 
 
+def test_an_average_may_look_at_each_face_moved_about(
+    dataset: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recognizer.training.release.MTCNN", Whole)
+    given = ["--member", "one", "--name", "moved", "--shift", "2"]
+    call_command("average", *arguments(dataset), *given)
+    card = model_store.load("moved").card
+    assert card.architecture.endswith(
+        "mirror image, as they are and shifted by 2 pixels to each side"
+    )
+    assert card.macs == 2 * 5 * model_store.load("one").card.macs
+    with pytest.raises(CommandError, match="shift must lie in 0-8") as error:
+        call_command("average", "nowhere.csv", *given[:-1], "9")
+    assert error.value.returncode == 2
+
+
 def test_an_average_may_not_take_a_shipped_models_name(dataset: tuple[Path, Path]) -> None:
     with pytest.raises(CommandError, match="already"):
         call_command("average", *arguments(dataset), "--member", "one", "--name", "resnet9-ferplus")

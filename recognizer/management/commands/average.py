@@ -19,8 +19,9 @@ from recognizer.vision.classification import OnnxClassifier
 
 class Command(TrainingCommand):
     help = (
-        "Average models into a more accurate one: slower by as many times as it has members, and "
-        "twice that for looking at each face and its mirror image. Runs without TensorFlow."
+        "Average models, or one model's answers to several views of a face, into a more accurate "
+        "one: slower by as many times as it has members, twice that for looking at each face and "
+        "its mirror image, five times that with --shift. Runs without TensorFlow."
     )
     requires_system_checks: list[str] = []
 
@@ -37,6 +38,14 @@ class Command(TrainingCommand):
             "--no-mirror", action="store_true", help="do not look at mirror images; half the work"
         )
         parser.add_argument(
+            "--shift",
+            type=int,
+            default=0,
+            metavar="N",
+            help="also look at each face moved by N pixels to the left, to the right, up and "
+            f"down, up to {averaging.LARGEST_SHIFT}; five times the work (%(default)s)",
+        )
+        parser.add_argument(
             "--int8",
             action="store_true",
             help="calculate the convolutions in 8-bit integers, for about half the time where "
@@ -47,6 +56,7 @@ class Command(TrainingCommand):
 
     def handle(self, **options: Any) -> None:
         try:
+            averaging.require_shift(options["shift"])
             self.keep_answers(options["run"])
             folder = model_places.place_for(options["name"], options["output"], options["replace"])
             members = [model_store.load(member) for member in options["member"]]
@@ -55,11 +65,11 @@ class Command(TrainingCommand):
         try:
             reading = read_source(options, self.report)
             held_out = reading.faces.split("PublicTest")
-            mirror = not options["no_mirror"]
+            views = {"mirror": not options["no_mirror"], "shift": options["shift"]}
             ranges = prepare_training(reading.faces).images if options["int8"] else None
             with model_places.being_made(folder) as partial:
                 name = options["name"]
-                card = averaging.draft(members, partial, name, mirror=mirror, ranges=ranges)
+                card = averaging.draft(members, partial, name, **views, ranges=ranges)
                 classifier = release.release(
                     card,
                     held_out,
