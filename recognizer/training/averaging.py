@@ -43,8 +43,9 @@ def average(
             those.
         path: where to write.
         mirror: also average over each face and its mirror image, for twice the work.
-        shift: also average over each face as it is and moved by so many pixels to the left, to
-            the right, up and down, the edge repeated, for five times the work; 0 does not.
+        shift: instead of each face as it is, average over it moved by so many pixels towards
+            each of the four corners, the edge repeated, every other one mirrored if `mirror`,
+            for four times the work in all; 0 does not.
         ranges: (N, size, size) uint8 pictures to learn from, to have the convolutions of all
             members in 8-bit integers, see `quantization.quantize`; None leaves each as it is.
 
@@ -121,9 +122,7 @@ def draft(
     return ModelCard(
         name=name,
         version=f"{datetime.now(UTC):%Y.%m.%d}",
-        architecture=f"average of {names}"
-        + (", each face and its mirror image" if mirror else "")
-        + (f", as they are and shifted by {shift} pixels to each side" if shift else ""),
+        architecture=f"average of {names}{_seen_how(mirror, shift)}",
         parameters=sum(card.parameters for card in cards),
         macs=count_views(mirror, shift) * sum(card.macs for card in cards),
         weights=Weights(path.name, file_hash(path), precision_of(onnx.load(path))),
@@ -144,7 +143,7 @@ def require_shift(shift: int) -> None:
 
 def count_views(mirror: bool, shift: int) -> int:
     """How often an average's members see a face, see `average`."""
-    return (2 if mirror else 1) * (5 if shift else 1)
+    return 4 if shift else 2 if mirror else 1
 
 
 def _loaded(member: Path, ranges: NDArray[np.uint8] | None) -> onnx.ModelProto:
@@ -174,43 +173,52 @@ def _reading(node: onnx.NodeProto, name: str, instead: str) -> onnx.NodeProto:
     return node
 
 
+def _seen_how(mirror: bool, shift: int) -> str:
+    if shift:
+        return f", each face moved by {shift} pixels to four corners" + (
+            ", two of them mirrored" if mirror else ""
+        )
+    return ", each face and its mirror image" if mirror else ""
+
+
 def _views(
     size: int, mirror: bool, shift: int
 ) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto], str]:
-    """What makes one batch of all views of the faces, one view after another, and its name."""
+    """What makes one batch of all views of the faces, one view after another, and its name.
+
+    A face and its mirror image have the same views, mirrored, so they get the same answer.
+    """
     nodes: list[onnx.NodeProto] = []
     constants: list[onnx.TensorProto] = []
 
-    def constant(name: str, values: list[int]) -> str:
+    def constant(name: str, values: Sequence[int]) -> str:
         constants.append(numpy_helper.from_array(np.array(values, np.int64), name))
         return name
 
-    seen = "faces"
+    views = ["faces"]
     if shift:
         pads = constant("room_to_move", [0, shift, shift, 0] * 2)
         nodes.append(helper.make_node("Pad", ["faces", pads], ["roomy"], mode="edge"))
         axes = constant("height_and_width", [1, 2])
-        views = ["faces"]
-        for name, top, left in (
-            ("moved_left", shift, 2 * shift),
-            ("moved_right", shift, 0),
-            ("moved_up", 2 * shift, shift),
-            ("moved_down", 0, shift),
-        ):
-            start = constant(f"{name}_from", [top, left])
-            end = constant(f"{name}_to", [top + size, left + size])
-            nodes.append(helper.make_node("Slice", ["roomy", start, end, axes], [name]))
-            views.append(name)
-        nodes.append(helper.make_node("Concat", views, ["moved"], axis=0))
-        seen = "moved"
+        # Plain and mirrored ones take turns around the face.
+        corners = {"up_left": (1, 1), "up_right": (1, 0), "down_right": (0, 0), "down_left": (0, 1)}
+        views = [f"moved_{corner}" for corner in corners]
+        for view, corner in zip(views, corners.values(), strict=True):
+            top, left = (2 * shift * one for one in corner)
+            start = constant(f"{view}_from", [top, left])
+            end = constant(f"{view}_to", [top + size, left + size])
+            nodes.append(helper.make_node("Slice", ["roomy", start, end, axes], [view]))
     if mirror:
-        indices = constant("from_right_to_left", list(range(size - 1, -1, -1)))
-        nodes += [
-            helper.make_node("Gather", [seen, indices], ["mirrored"], axis=2),
-            helper.make_node("Concat", [seen, "mirrored"], ["both_sides"], axis=0),
-        ]
-        seen = "both_sides"
-    return nodes, constants, seen
+        indices = constant("from_right_to_left", range(size - 1, -1, -1))
+        plain, turned = (views[::2], views[1::2]) if shift else (views, views)
+        mirrored = [f"{view}_mirrored" for view in turned]
+        for view, name in zip(turned, mirrored, strict=True):
+            nodes.append(helper.make_node("Gather", [view, indices], [name], axis=2))
+        views = plain + mirrored
+    if len(views) == 1:
+        return nodes, constants, views[0]
+    nodes.append(helper.make_node("Concat", views, ["views"], axis=0))
+    return nodes, constants, "views"
 
 
 def _mean(head: str, members: list[str], views: int) -> list[onnx.NodeProto]:

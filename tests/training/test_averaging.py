@@ -42,9 +42,13 @@ def test_the_average_answers_as_its_members_do_on_average(
         write_tiny_model(tmp_path / "two", seed=2),
     ]
     seen = normalize(faces.images[:rows])
-    ways = [(0, 0), (-shift, 0), (shift, 0), (0, -shift), (0, shift)] if shift else [(0, 0)]
-    views = [moved(seen, right, down) for right, down in ways]
-    views += [view[:, :, ::-1] for view in views] if mirror else []
+    if shift:
+        corners = [(-shift, -shift), (shift, shift), (shift, -shift), (-shift, shift)]
+        views = [moved(seen, right, down) for right, down in corners]
+        if mirror:
+            views[2:] = [view[:, :, ::-1] for view in views[2:]]
+    else:
+        views = [seen, seen[:, :, ::-1]] if mirror else [seen]
     assert len(views) == count_views(mirror, shift)
     both = averaged(tmp_path / "both", members, mirror=mirror, shift=shift).logits(seen, HEADS)
     for head in HEADS:
@@ -55,6 +59,15 @@ def test_the_average_answers_as_its_members_do_on_average(
         ]
         np.testing.assert_allclose(both[head], np.mean(answers, axis=0), atol=0.02)
     assert np.abs(answers[0] - answers[1]).max() > 0.1
+
+
+def test_a_face_and_its_mirror_image_get_the_same_answer(faces: Faces, tmp_path: Path) -> None:
+    member = write_tiny_model(tmp_path / "one", seed=1)
+    average = averaged(tmp_path / "average", [member], mirror=True, shift=2)
+    seen = normalize(faces.images[:3])
+    turned = np.ascontiguousarray(seen[:, :, ::-1])
+    one, other = (average.logits(side, HEADS)["ferplus"] for side in (seen, turned))
+    np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 @pytest.mark.parametrize("shift", [-1, 9])

@@ -112,10 +112,8 @@ def test_an_average_may_look_at_each_face_moved_about(
     given = ["--member", "one", "--name", "moved", "--shift", "2"]
     call_command("average", *arguments(dataset), *given)
     card = model_store.load("moved").card
-    assert card.architecture.endswith(
-        "mirror image, as they are and shifted by 2 pixels to each side"
-    )
-    assert card.macs == 2 * 5 * model_store.load("one").card.macs
+    assert card.architecture.endswith("moved by 2 pixels to four corners, two of them mirrored")
+    assert card.macs == 4 * model_store.load("one").card.macs
     with pytest.raises(CommandError, match="shift must lie in 0-8") as error:
         call_command("average", "nowhere.csv", *given[:-1], "9")
     assert error.value.returncode == 2

@@ -21,7 +21,7 @@ class Command(TrainingCommand):
     help = (
         "Average models, or one model's answers to several views of a face, into a more accurate "
         "one: slower by as many times as it has members, twice that for looking at each face and "
-        "its mirror image, five times that with --shift. Runs without TensorFlow."
+        "its mirror image, or four times with --shift. Runs without TensorFlow."
     )
     requires_system_checks: list[str] = []
 
@@ -35,15 +35,18 @@ class Command(TrainingCommand):
             "--output", type=Path, metavar="DIR", help="where models lie (the site's own models)"
         )
         parser.add_argument(
-            "--no-mirror", action="store_true", help="do not look at mirror images; half the work"
+            "--no-mirror",
+            action="store_true",
+            help="do not look at mirror images; without --shift, half the work",
         )
         parser.add_argument(
             "--shift",
             type=int,
             default=0,
             metavar="N",
-            help="also look at each face moved by N pixels to the left, to the right, up and "
-            f"down, up to {averaging.LARGEST_SHIFT}; five times the work (%(default)s)",
+            help="look at each face moved by N pixels towards each of the four corners, two of "
+            "them mirrored, instead of as it is; four times the work of one look (%(default)s, "
+            f"at most {averaging.LARGEST_SHIFT})",
         )
         parser.add_argument(
             "--int8",
