@@ -167,7 +167,8 @@ def _write_reference(faces: "Faces", leave_out: NDArray[np.int64], folder: Path)
     places = np.flatnonzero(faces.splits == "PublicTest")[leave_out]
     kept = np.ones(len(faces), bool)
     kept[places] = False
-    fer2013_files.write(faces.where(kept), np.flatnonzero(kept).tolist(), folder)
+    fer2013_files.write_pixels(faces.where(kept), folder)
+    fer2013_files.write_votes(faces.where(kept), np.flatnonzero(kept).tolist(), folder)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What the commands around models share: how they tell, what they need, what they ask for."""
 
 import os
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +16,8 @@ WHICH_MODEL = (
 
 # What a shell gives a command that Ctrl-C has ended: 128 and the number of SIGINT.
 INTERRUPTED: Final = 130
+
+LARGEST_SEED: Final = 2**32 - 1
 
 
 class TrainingCommand(BaseCommand):
@@ -116,6 +118,22 @@ def add_threads_option(parser: ArgumentParser) -> None:
         metavar="N",
         help="cores to use (%(default)s)",
     )
+
+
+def add_seed_option(parser: ArgumentParser, default: int = 1) -> None:
+    """Add --seed, of everything random: a whole number, 0 or more."""
+    parser.add_argument(
+        "--seed", type=seed, default=default, metavar="N", help="of everything random (%(default)s)"
+    )
+
+
+def seed(text: str) -> int:
+    """A seed, as NumPy and Keras take it; ArgumentTypeError when it is none."""
+    if not text.isdecimal() or int(text) > LARGEST_SEED:
+        raise ArgumentTypeError(
+            f'must be a whole number, 0 or more and at most {LARGEST_SEED}, not "{text}"'
+        )
+    return int(text)
 
 
 def cores(text: str) -> int:

@@ -8,7 +8,7 @@ import hashlib
 import secrets
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -94,6 +94,11 @@ class Exported:
     fingerprint: str = ""
 
 
+LentPhoto = tuple[Photo, list[ReviewedFace]]
+Watch = Callable[[Iterable[LentPhoto], int], Iterable[LentPhoto]]
+"""What gives the same photos on; it is told how many there are."""
+
+
 def lend(user: User, agrees: bool) -> None:
     """Let models learn from the user's reviewed faces, or no longer."""
     if agrees != (user.lends_since is not None):
@@ -101,7 +106,7 @@ def lend(user: User, agrees: bool) -> None:
         user.save(update_fields=["lends_since"])
 
 
-def lent_photos() -> Iterator[tuple[Photo, list[ReviewedFace]]]:
+def lent_photos() -> Iterable[LentPhoto]:
     """The photos of owners who agreed, with those of their faces that have been reviewed."""
     standing = Opinion.objects.select_related("review__prediction")
     reviewed = (
@@ -128,6 +133,7 @@ def export(
     *,
     split: bool = False,
     preprocessing: Preprocessing | None = None,
+    watch: Watch | None = None,
 ) -> Exported:
     """Write the reviewed faces into a new folder, as the model would see them, but larger.
 
@@ -137,6 +143,7 @@ def export(
             that most reviewers agree on.
         split: write down which faces are held out, see `held_out.decide`; of VOTES only.
         preprocessing: how the model wants its faces; if not given, that of the model in use.
+        watch: sees the photos go by, as a progress bar does.
 
     Raises:
         ExportError: the folder is there already, or there is no face to write.
@@ -148,7 +155,7 @@ def export(
     draft.mkdir()
     try:
         cut = preprocessing or model_versions.classifier().card.preprocessing
-        exported = _write(draft, layout, split, cut)
+        exported = _write(draft, layout, split, cut, watch)
         if not exported.faces:
             raise ExportError(
                 "There is no face to export: none has been reviewed of an owner who lends theirs "
@@ -183,15 +190,20 @@ def _lent() -> PhotoQuerySet:
     return Photo.objects.live().filter(user__lends_since__isnull=False, status=Photo.Status.DONE)
 
 
-def _write(folder: Path, layout: Layout, split: bool, preprocessing: Preprocessing) -> Exported:
+def _write(
+    folder: Path, layout: Layout, split: bool, preprocessing: Preprocessing, watch: Watch | None
+) -> Exported:
     together: Mapping[UUID, str] = {}
     if split:
-        lent = [photo for photo, _ in lent_photos()]
-        held_out.decide(lent)
-        together = held_out.together(lent)
+        photos = [photo for photo, _ in lent_photos()]
+        held_out.decide(photos)
+        together = held_out.together(photos)
     written = _Written(folder, together)
     unreadable, divided = 0, 0
-    for photo, faces in lent_photos():
+    lent = lent_photos()
+    if watch:
+        lent = watch(lent, _lent().filter(faces__opinions__gt=0).distinct().count())
+    for photo, faces in lent:
         try:
             image = recognition.read_original(photo)
         except (OSError, ValueError):

@@ -188,8 +188,8 @@ def _check_sizes(training: TrainingSet, how: Fitting) -> None:
 
 def _begun(how: Fitting, size: int) -> keras.Model | None:
     """The fitted network that the run begins with; None where it begins at random."""
+    require_beginning(how)
     if not how.start:
-        require_taught(how.network)
         return None
     try:
         return fitted.load(Path(how.start), how.network, size)
@@ -227,6 +227,18 @@ class _Progress:
     def stale(self, how: Fitting) -> bool:
         waiting_since = max(int(self._best_epoch), how.small_epochs)
         return bool(how.patience) and self.epoch - waiting_since >= how.patience
+
+
+def require_beginning(how: Fitting) -> None:
+    """SettingsError when it can be told at once that a fitting has nothing to begin with."""
+    if not how.start:
+        require_taught(how.network)
+    elif not Path(how.start).exists():
+        raise SettingsError(
+            f"{how.start}: there is no such file or folder to start from; expected a model's "
+            "folder, a run folder or a file .weights.h5. To begin with random weights, set "
+            'start = "" (--set start=).'
+        )
 
 
 def set_threads(threads: int) -> None:

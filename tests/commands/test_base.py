@@ -108,3 +108,10 @@ def test_there_is_at_least_one_thread(name: str) -> None:
         assert parser.parse_args([*source, "--threads", given]).threads == taken
     with pytest.raises(CommandError, match="--threads: invalid cores value: 'all'"):
         parser.parse_args([*source, "--threads", "all"])
+
+
+@pytest.mark.parametrize("command", [["dataset", "explore"], ["tune"], ["affect"], ["train"]])
+@pytest.mark.parametrize("seed", ["-1", "1.5", str(2**32)])
+def test_a_seed_that_is_none_is_refused_at_once(command: list[str], seed: str) -> None:
+    with pytest.raises(CommandError, match=f'--seed: must be a whole number.*not "{seed}"'):
+        call_command(*command, "nowhere.csv", f"--seed={seed}")

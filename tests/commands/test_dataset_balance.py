@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
-from tests.training.drawing import draw_face
+from tests.training.drawing import draw_face, write_fer2013
 from tests.training.pictures import write_picture
 
 
@@ -59,3 +59,16 @@ def test_cleaning_and_balancing_need_no_tensorflow() -> None:
         "assert not {'tensorflow', 'keras'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_rows_without_votes_are_balanced_by_their_own_labels(tmp_path: Path) -> None:
+    pixels = tmp_path / "fer2013.csv"
+    rng = np.random.default_rng(0)
+    shown = ("happy", "fear")
+    write_fer2013(pixels, [(one, "Training", draw_face(one, rng)) for one in shown])
+    balance = ["dataset", "balance", str(pixels), str(tmp_path / "out"), "--per-class", "2"]
+    with pytest.raises(CommandError, match="--labels ferplus needs the votes: add --ferplus"):
+        call_command(*balance, "--labels", "ferplus")
+    call_command(*balance)
+    folders = [folder.name for folder in sorted((tmp_path / "out/train").iterdir())]
+    assert folders == ["fear", "happy"]

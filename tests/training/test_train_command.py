@@ -273,6 +273,13 @@ def test_another_model_is_not_written_over_before_the_data_is_read(tmp_path: Pat
         (["--config", "wrong.toml"], r"wrong\.toml: There is no setting epoch"),
         (["--set", "balance"], '"balance" sets nothing'),
         (["--epochs", "-1"], "epochs must be a whole number, 1 or more"),
+        (["--start", "gone"], "gone: there is no such file or folder to start from"),
+        (["--backgrounds", "gone"], "gone: there is no such file or folder"),
+        (["--set", "distillation=0.5", "--set", "soft_labels=gone.npz"], r"gone\.npz cannot be re"),
+        (
+            ["--set", "network.name=vgg16", "--set", "network.weights=none"],
+            'network.weights is "none"',
+        ),
     ],
 )
 def test_a_wrong_setting_is_named_before_the_data_is_read(

@@ -56,9 +56,24 @@ def test_it_prints_a_table_and_leaves_settings_to_train_with(
     assert {"trials.csv", "trials.json", "best.toml"} <= {file.name for file in run.iterdir()}
 
 
-def test_a_broken_data_set_is_refused_before_tensorflow_is_loaded(
-    dataset: tuple[Path, Path], tmp_path: Path
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        (["--architecture", "resnet99"], "resnet99"),
+        (["--trials", "0"], "needs trials of 1 or more, not 0"),
+        (["--config", "gone.toml"], r"gone\.toml cannot be read"),
+    ],
+)
+def test_a_wrong_setting_is_named_before_the_data_is_read(
+    tmp_path: Path, wrong: list[str], why: str
 ) -> None:
+    pytest.importorskip("tensorflow", reason="TensorFlow is needed to tune")
+    (tmp_path / "broken.csv").write_text("hello\n")
+    with pytest.raises(CommandError, match=why):
+        call_command("tune", str(tmp_path / "broken.csv"), *wrong)
+
+
+def test_a_broken_data_set_is_refused(dataset: tuple[Path, Path], tmp_path: Path) -> None:
     broken = tmp_path / "broken.csv"
     broken.write_text("hello\n")
     with pytest.raises(CommandError, match=r"broken\.csv lacks the columns"):

@@ -13,6 +13,7 @@ from recognizer.management.base import (
     WHICH_MODEL,
     TrainingCommand,
     add_answers_option,
+    add_seed_option,
     training_imports,
     unusable,
 )
@@ -45,9 +46,7 @@ class Command(TrainingCommand):
             help="ratings: row (from 0, in the source), valence and arousal (-2 to 2)",
         )
         parser.add_argument("--model", default="", metavar="NAME", help=WHICH_MODEL)
-        parser.add_argument(
-            "--seed", type=int, default=1, metavar="N", help="of everything random (%(default)s)"
-        )
+        add_seed_option(parser)
         parser.add_argument(
             "--write",
             action="store_true",

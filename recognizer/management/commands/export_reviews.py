@@ -1,16 +1,19 @@
 """Write the reviewed faces of owners who lend theirs, for training."""
 
 from argparse import ArgumentParser
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from recognizer.management.base import TrainingCommand, unusable
 from recognizer.services import reviewed_faces
-from recognizer.services.reviewed_faces import ExportError, Layout
+from recognizer.services.reviewed_faces import ExportError, Layout, LentPhoto
+from recognizer.training.datasets.progress import bar
 
 
-class Command(BaseCommand):
+class Command(TrainingCommand):
     help = (
         "Write the reviewed faces of the owners who agreed to lend theirs (on their page "
         "Account) into a new folder that `manage.py train` reads. Guests' photos never count."
@@ -28,11 +31,11 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         folder = options["folder"]
         try:
-            exported = reviewed_faces.export(folder, Layout(options["layout"]))
+            exported = reviewed_faces.export(folder, Layout(options["layout"]), watch=_counted)
         except ExportError as error:
             raise CommandError(str(error)) from error
         except OSError as error:
-            raise CommandError(f"{error.filename or folder}: {error.strerror}.") from error
+            raise unusable(error) from error
         self.stdout.write(f"{exported.faces} faces are in {folder}.")
         if exported.unreadable:
             self.stdout.write(f"{exported.unreadable} photos could not be read any more.")
@@ -40,3 +43,7 @@ class Command(BaseCommand):
             self.stdout.write(
                 f"{exported.divided} faces were left out: most reviewers gave them no emotion."
             )
+
+
+def _counted(photos: Iterable[LentPhoto], total: int) -> Iterable[LentPhoto]:
+    return bar(photos, "exporting", "photo", total)

@@ -17,6 +17,7 @@ from recognizer.management.base import (
     TrainingCommand,
     add_threads_option,
     require_writable,
+    seed,
     training_imports,
     unusable,
 )
@@ -80,7 +81,7 @@ class Command(TrainingCommand):
             help="go on from a model's folder or another run's, of the same architecture",
         )
         parser.add_argument("--epochs", type=int, metavar="N", help="instead of the settings'")
-        parser.add_argument("--seed", type=int, metavar="N", help="instead of the settings'")
+        parser.add_argument("--seed", type=seed, metavar="N", help="instead of the settings'")
         parser.add_argument(
             "--set",
             action="append",
@@ -118,6 +119,8 @@ class Command(TrainingCommand):
             )
         how = config.load(options["config"], _assignments(options))
         how = hyperparameters.with_best_precision(how)
+        fitting.require_beginning(how)
+        teachers = SoftLabels.load(Path(how.soft_labels)) if how.distillation else None
         reading = read_source(options, self.report)
         _, held_out = training_and_held_out(reading)
         even, _ = evaluation.halves(held_out)  # Before the fitting, not after it.
@@ -128,7 +131,7 @@ class Command(TrainingCommand):
             found = self.backgrounds(options["backgrounds"], training.images.shape[1])
             training = replace(training, backgrounds=found)
         fitting.set_threads(options["threads"])
-        targets, aims = self.taught(training, how, _usual_teachers(options))
+        targets, aims = self.taught(training, how, teachers, _usual_teachers(options))
         # Stopping early chooses, so it may not look at the rows that report.
         watched = even if how.patience else held_out
         model = fitting.fit(targets, watched, how, run, self.report)
@@ -148,23 +151,25 @@ class Command(TrainingCommand):
         self.report(f"{len(found)} backgrounds cut out of the photos in {folder}.")
         return found
 
-    def taught(self, training: TrainingSet, how: "Fitting", usual: bool) -> tuple[TrainingSet, str]:
+    def taught(
+        self, training: TrainingSet, how: "Fitting", labels: SoftLabels | None, usual: bool
+    ) -> tuple[TrainingSet, str]:
         """The training set with the targets that the settings ask for, and these in words.
 
         Args:
             training: with the targets of its votes.
             how: the settings.
+            labels: of the teachers; None for none.
             usual: the teachers are those of the default settings, which nobody has asked for.
 
         Raises:
             DatasetError: teachers were asked for, and have seen none of the images.
         """
         votes = "shares of the votes for the eight emotions, single votes dropped"
-        if not how.distillation:
+        if labels is None:
             if how.soft_labels:
                 self.report(f"{how.soft_labels} is not used, as distillation is 0.")
             return training, votes
-        labels = SoftLabels.load(Path(how.soft_labels))
         answers = labels.of(training.images)
         seen = int((~np.isnan(answers["ferplus"]).any(axis=1)).sum())
         if not seen and usual:

@@ -1,6 +1,7 @@
 """Search for a good head and optimizer, and write the settings to train with."""
 
 from argparse import ArgumentParser
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,13 @@ from django.core.management.base import CommandError
 
 from recognizer.management.base import (
     TrainingCommand,
+    add_seed_option,
     add_threads_option,
     require_writable,
     training_imports,
     unusable,
 )
-from recognizer.management.dataset.options import add_source_options, read_source
+from recognizer.management.dataset.options import add_source_options, read_source, require_there
 from recognizer.training.selection import VALIDATIONS, select
 
 
@@ -56,20 +58,17 @@ class Command(TrainingCommand):
             help="measure on a part of Training, or on PublicTest (%(default)s)",
         )
         add("--share", type=float, default=0.15, help="how large that part is, 0-1 (%(default)s)")
-        add("--seed", type=int, default=1, metavar="N", help="of everything random (%(default)s)")
+        add_seed_option(parser)
         add_threads_option(parser)
 
     def handle(self, **options: Any) -> None:
         try:
             if options["run"]:
                 require_writable(options["run"])
-            faces = read_source(options, self.report).faces
-            training, validation, words = select(
-                faces, options["validation"], options["share"], options["seed"]
-            )
+            require_there(options)
         except ValueError as error:
             raise CommandError(str(error)) from error
-        self.report(f"{len(training)} images to learn from; trials are measured on {words}.")
+        # Reading may take minutes, TensorFlow seconds, and without it no setting can be judged.
         with training_imports("Tuning"):
             from recognizer.training import fitting, networks, tuning
         fitting.set_threads(options["threads"])
@@ -78,7 +77,13 @@ class Command(TrainingCommand):
                 options["config"], options["architecture"], options["seed"], self.report
             )
             run = options["run"] or Path("runs") / f"tune-{networks.name_of(base.network)}"
-            search = tuning.Search(base, options["trials"], options["epochs"], words)
+            search = tuning.Search(base, options["trials"], options["epochs"], data="")
+            faces = read_source(options, self.report).faces
+            training, validation, words = select(
+                faces, options["validation"], options["share"], options["seed"]
+            )
+            self.report(f"{len(training)} images to learn from; trials are measured on {words}.")
+            search = replace(search, data=words)
             attempt = tuning.attempt_of(search, training, validation)
             trials = tuning.tune(search, attempt, run, self.report)
             best = tuning.save(trials, search, run)

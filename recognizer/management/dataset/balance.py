@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from recognizer.management.base import add_seed_option
 from recognizer.management.dataset.options import (
     FER2013,
     add_bad_option,
@@ -38,9 +39,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--labels",
         choices=["ferplus", "fer2013"],
-        default="ferplus",
-        help="what classes the rows of fer2013.csv: FER+'s majority or their own label "
-        "(%(default)s)",
+        help="what classes the rows of fer2013.csv: FER+'s majority or their own label (the "
+        "first where --ferplus is given)",
     )
     parser.add_argument(
         "--augmentation",
@@ -74,9 +74,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="N",
         help="side of the pictures (%(default)s pixels)",
     )
-    parser.add_argument(
-        "--seed", type=int, default=1, metavar="N", help="of everything random (%(default)s)"
-    )
+    add_seed_option(parser)
     add_bad_option(parser)
 
 
@@ -95,14 +93,15 @@ def run(options: dict[str, Any], report: Callable[[str], None]) -> None:
         seed=options["seed"],
     )
     source, output, ferplus = options["source"], options["output"], options["ferplus"]
-    own, bad = options["labels"] == "fer2013", options["bad"]
-    if not source.is_dir() and not ferplus:
-        raise DatasetError(f"{source} is no folder, and a file needs its votes: add --ferplus.")
+    labels, bad = options["labels"] or ("ferplus" if ferplus else "fer2013"), options["bad"]
+    if not source.is_dir() and labels == "ferplus" and not ferplus:
+        raise DatasetError("--labels ferplus needs the votes: add --ferplus fer2013new.csv.")
     try:
         with naming_skip():
             if source.is_dir():
                 balance_folder(source, output, how, report, bad)
             else:
+                own = labels == "fer2013"
                 balance_fer2013(source, ferplus, output, how, report, own, bad)
     except OSError as error:
         raise DatasetError(f"{error.filename or source}: {error.strerror or error}.") from error

@@ -91,8 +91,6 @@ def run(options: dict[str, Any], report: Callable[[str], None]) -> None:
         options["bad"],
     )
     source, ferplus = options["source"], options["ferplus"]
-    if not source.is_dir() and not ferplus:
-        raise DatasetError(f"{source} is no folder, and a file needs its votes: add --ferplus.")
     try:
         with naming_skip():
             if source.is_dir():

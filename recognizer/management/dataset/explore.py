@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.management import reports
+from recognizer.management.base import add_seed_option
 from recognizer.management.dataset.options import add_source_options, read_source
 from recognizer.training import charts
 from recognizer.training.datasets.exploring import (
@@ -45,9 +46,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--samples", type=int, default=12, metavar="N", help="images of each class (%(default)s)"
     )
-    parser.add_argument(
-        "--seed", type=int, default=1, metavar="N", help="of the samples (%(default)s)"
-    )
+    add_seed_option(parser)
 
 
 def run(options: dict[str, Any], report: Callable[[str], None]) -> None:

@@ -67,7 +67,8 @@ def naming_skip() -> Iterator[None]:
 
 def require_there(options: dict[str, Any]) -> None:
     """DatasetError when a file or a folder that the options name is not there."""
-    for path in (options["source"], options["ferplus"], *options["extra"]):
+    named = (options["source"], options["ferplus"], *options["extra"], options.get("backgrounds"))
+    for path in named:
         if path is not None and not path.exists():
             raise DatasetError(f"{path}: there is no such file or folder.")
 

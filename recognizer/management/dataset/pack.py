@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
+from recognizer.management.base import add_seed_option
 from recognizer.management.dataset.options import add_source_options, read_source
 from recognizer.training.datasets.outputs import require_free, require_outside
 from recognizer.training.datasets.packing import Packing, SplitRule, pack
@@ -33,13 +34,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="the source's own, or 0.8 Training and 0.2 PublicTest at random, with equal pictures "
         "and those of one character or owner on the same side, --extra in Training (%(default)s)",
     )
-    parser.add_argument(
-        "--seed",
-        type=int,
-        default=default.seed,
-        metavar="N",
-        help="of everything random (%(default)s)",
-    )
+    add_seed_option(parser, default.seed)
 
 
 def run(options: dict[str, Any], report: Callable[[str], None]) -> None:

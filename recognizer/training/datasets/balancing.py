@@ -144,7 +144,7 @@ def balance_folder(
 
 def balance_fer2013(
     pixels: Path,
-    ferplus: Path,
+    ferplus: Path | None,
     output: Path,
     how: Balance,
     report: Callable[[str], None],

@@ -137,8 +137,8 @@ class Job:
     bad: Bad = "stop"
 
 
-def clean_fer2013(pixels: Path, ferplus: Path, job: Job) -> None:
-    """Write the rows that stay as a pair of files that `fer2013.read` reads.
+def clean_fer2013(pixels: Path, ferplus: Path | None, job: Job) -> None:
+    """Write the rows that stay, and their votes where there are some, for `fer2013.read`.
 
     Raises:
         BadParts: there are rows that cannot be read and they are not to be skipped.
@@ -156,7 +156,12 @@ def clean_fer2013(pixels: Path, ferplus: Path, job: Job) -> None:
     ]
     dropped = _judge(entries, fingerprint(faces.images), job)
     rows = np.array([entry.name not in dropped for entry in entries])
-    fer2013_files.write(faces.where(rows), (numbers[rows] - 1).tolist(), job.output)
+    fer2013_files.write_pixels(faces.where(rows), job.output)
+    if ferplus:
+        fer2013_files.write_votes(faces.where(rows), (numbers[rows] - 1).tolist(), job.output)
+    else:
+        # Those of an earlier cleaning belong to other rows.
+        (job.output / fer2013_files.VOTES_FILE).unlink(missing_ok=True)
     job.report(f"{rows.sum()} rows are in {job.output}.")
 
 

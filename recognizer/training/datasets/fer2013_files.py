@@ -23,14 +23,12 @@ _VOTES = {
 }
 
 
-def write(faces: Faces, numbers: Sequence[int], folder: Path) -> None:
-    """Write `fer2013.csv` and `fer2013new.csv`, row by row in the same order.
+def write_pixels(faces: Faces, folder: Path) -> None:
+    """Write `fer2013.csv`, which may replace another.
 
     Args:
         faces: 48x48 pictures, each with FER-2013's own label.
-        numbers: (N,) of each row in the data set it comes from, counted from 0; FER+ names its
-            pictures by them, so that the row can be found again.
-        folder: is made where there is none; files of these names are written over.
+        folder: is made where there is none.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / PIXELS_FILE).open("w", encoding="utf-8", newline="") as file:
@@ -38,6 +36,17 @@ def write(faces: Faces, numbers: Sequence[int], folder: Path) -> None:
         writer.writerow(["emotion", "pixels", "Usage"])
         for label, image, split in zip(faces.labels, faces.images, faces.splits, strict=True):
             writer.writerow([label, " ".join(map(str, image.ravel().tolist())), split])
+
+
+def write_votes(faces: Faces, numbers: Sequence[int], folder: Path) -> None:
+    """Write `fer2013new.csv`, row by row as `write_pixels` does; it may replace another.
+
+    Args:
+        faces: what has been voted on.
+        numbers: (N,) of each row in the data set it comes from, counted from 0; FER+ names its
+            pictures by them, so that the row can be found again.
+        folder: is there.
+    """
     with (folder / VOTES_FILE).open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["Usage", "Image name", *_VOTES])
