@@ -23,7 +23,7 @@ _CELLS: Final = 4_000_000
 def summary_intervals(
     probabilities: Floats, labels: Labels, seed: int = 0, samples: int = SAMPLES
 ) -> dict[str, Interval]:
-    """Intervals of accuracy, top2_accuracy, macro_f1 and ece, as `metrics.summary` has them.
+    """Intervals of the numbers that `metrics.summary` gives of all rows together.
 
     Args:
         probabilities: (N, K), rows sum to 1, N at least 1.
@@ -38,10 +38,10 @@ def summary_intervals(
     shares = np.stack([right, (second == labels[:, None]).any(axis=1)], axis=1).astype(float)
     cells = np.eye(classes * classes)[labels * classes + predicted]
     gaps = np.eye(ECE_BINS)[bin_of(confidence)] * (confidence - right)[:, None]
-    drawn: dict[str, list[Floats]] = {name: [] for name in ("shares", "macro_f1", "ece")}
+    drawn: dict[str, list[Floats]] = {name: [] for name in ("shares", "means", "ece")}
     for counts in _resamples(len(labels), seed, samples):
         drawn["shares"].append(counts @ shares / len(labels))
-        drawn["macro_f1"].append(_macro_f1((counts @ cells).reshape(-1, classes, classes)))
+        drawn["means"].append(_class_means((counts @ cells).reshape(-1, classes, classes)))
         drawn["ece"].append(np.abs(counts @ gaps).sum(axis=1) / len(labels))
     values = {name: np.concatenate(parts) for name, parts in drawn.items()}
     estimate = float(np.abs(gaps.sum(axis=0)).sum() / len(labels))
@@ -49,7 +49,8 @@ def summary_intervals(
     return {
         "accuracy": _interval(values["shares"][:, 0]),
         "top2_accuracy": _interval(values["shares"][:, 1]),
-        "macro_f1": _interval(values["macro_f1"]),
+        "macro_f1": _interval(values["means"][:, 0]),
+        "mean_recall": _interval(values["means"][:, 1]),
         "ece": (max(0.0, low), high),
     }
 
@@ -125,13 +126,16 @@ def _resamples(rows: int, seed: int, samples: int) -> Iterator[Floats]:
         yield np.bincount(drawn.ravel(), minlength=size * rows).reshape(size, rows).astype(float)
 
 
-def _macro_f1(confusion: Floats) -> Floats:
-    """(S,) of (S, K, K); classes without a row are left out, as in `metrics.summary`."""
+def _class_means(confusion: Floats) -> Floats:
+    """(S, 2) macro-F1 and mean recall of (S, K, K), as in `metrics.summary`."""
     hits = np.diagonal(confusion, axis1=1, axis2=2)
     actual, predicted = confusion.sum(axis=2), confusion.sum(axis=1)
     f1 = 2 * hits / np.maximum(actual + predicted, 1)
-    mean: Floats = (f1 * (actual > 0)).sum(axis=1) / (actual > 0).sum(axis=1)
-    return mean
+    recall = hits / np.maximum(actual, 1)
+    # What no row is of has no hits, so both are 0 there.
+    sums = np.stack([f1.sum(axis=1), recall.sum(axis=1)], axis=1)
+    means: Floats = sums / (actual > 0).sum(axis=1, keepdims=True)
+    return means
 
 
 def _interval(values: Floats) -> Interval:

@@ -43,8 +43,10 @@ def summary(probabilities: Floats, labels: Labels, names: tuple[str, ...]) -> di
         names: K class names.
 
     Returns:
-        n, accuracy, top2_accuracy, macro_f1, ece, per_class and confusion (rows are true
-        classes, columns predicted ones, both in the order of `names`).
+        n, accuracy, top2_accuracy, macro_f1, mean_recall (each class counts the same; also
+        called balanced accuracy, or UAR), ece, per_class and confusion (rows are true classes,
+        columns predicted ones, both in the order of `names`). Means leave out classes without
+        a row.
     """
     if not len(labels):
         raise ValueError("There is no row to evaluate.")
@@ -52,13 +54,14 @@ def summary(probabilities: Floats, labels: Labels, names: tuple[str, ...]) -> di
     confusion = np.zeros((len(names), len(names)), np.int64)
     np.add.at(confusion, (labels, predicted), 1)
     per_class = {name: _class_scores(confusion, index) for index, name in enumerate(names)}
-    present = [scores["f1"] for scores in per_class.values() if scores["n"]]
+    present = [scores for scores in per_class.values() if scores["n"]]
     second = np.argsort(-probabilities, axis=1, kind="stable")[:, :2]
     return {
         "n": len(labels),
         "accuracy": float((predicted == labels).mean()),
         "top2_accuracy": float((second == labels[:, None]).any(axis=1).mean()),
-        "macro_f1": float(np.mean(present)),
+        "macro_f1": float(np.mean([scores["f1"] for scores in present])),
+        "mean_recall": float(np.mean([scores["recall"] for scores in present])),
         "ece": ece(probabilities, labels),
         "per_class": per_class,
         "confusion": confusion.tolist(),

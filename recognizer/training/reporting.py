@@ -25,6 +25,7 @@ HEADLINES: Final = (
     ("accuracy", "accuracy", True, "higher"),
     ("top2_accuracy", "top-2 accuracy", True, "higher"),
     ("macro_f1", "macro-F1", False, "higher"),
+    ("mean_recall", "mean recall", True, "higher"),
     ("ece", "ECE", False, "lower"),
     ("coverage", "coverage", True, "higher"),
     ("selective_error", "selective error", True, "lower"),

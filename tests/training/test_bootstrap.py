@@ -25,7 +25,7 @@ def by_hand(
     score, wrong = 1 - probabilities.max(axis=1), probabilities.argmax(axis=1) != labels
     rng = np.random.default_rng(2)
     found: dict[str, list[float]] = {
-        name: [] for name in ("accuracy", "top2_accuracy", "macro_f1", "ece")
+        name: [] for name in ("accuracy", "top2_accuracy", "macro_f1", "mean_recall", "ece")
     }
     selective: list[list[float]] = []
     for _ in range(samples):
@@ -46,7 +46,7 @@ def test_the_intervals_are_those_of_plain_resampling(answers: tuple[Floats, Labe
     score, wrong = 1 - probabilities.max(axis=1), probabilities.argmax(axis=1) != labels
     plain, selective = by_hand(answers)
     quick = bootstrap.summary_intervals(probabilities, labels)
-    for name in ("accuracy", "top2_accuracy", "macro_f1"):
+    for name in ("accuracy", "top2_accuracy", "macro_f1", "mean_recall"):
         assert quick[name] == pytest.approx(np.quantile(plain[name], [0.025, 0.975]), abs=0.01)
     expected = np.quantile(selective, [0.025, 0.975], axis=0).T
     others = bootstrap.selective_intervals(score, wrong, score <= 0.3)

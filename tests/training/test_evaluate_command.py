@@ -35,6 +35,7 @@ def test_it_prints_one_object_with_both_protocols(
         "accuracy",
         "top2_accuracy",
         "macro_f1",
+        "mean_recall",
         "ece",
         "per_class",
         "confusion",

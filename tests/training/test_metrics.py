@@ -22,11 +22,12 @@ def test_the_summary_agrees_with_counting_by_hand() -> None:
     assert scores["confusion"] == [[1, 0, 0], [1, 1, 0], [0, 1, 1]]
     assert scores["per_class"]["b"] == {"n": 2, "precision": 0.5, "recall": 0.5, "f1": 0.5}
     assert scores["macro_f1"] == pytest.approx((2 / 3 + 1 / 2 + 2 / 3) / 3)
+    assert scores["mean_recall"] == pytest.approx((1 + 1 / 2 + 1 / 2) / 3)
 
 
-def test_macro_f1_leaves_out_classes_without_rows() -> None:
+def test_means_leave_out_classes_without_rows() -> None:
     scores = metrics.summary(PROBABILITIES[:1], LABELS[:1], NAMES)
-    assert scores["macro_f1"] == 1.0
+    assert scores["macro_f1"] == scores["mean_recall"] == 1.0
     assert scores["per_class"]["c"]["f1"] == 0.0
 
 
