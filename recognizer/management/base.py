@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
 
+from recognizer.training.silence import held_back
+
 WHICH_MODEL = (
     "one of `models list` (default: the promoted one, where a site's database names one; else "
     "EMOTION_MODEL or the shipped default)"
@@ -73,7 +75,8 @@ def training_imports(what: str) -> Iterator[None]:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        yield
+        with held_back():
+            yield
     except ImportError as error:
         raise CommandError(
             f"{what} needs more than serving ({error}). Install it with "

@@ -22,6 +22,7 @@ from recognizer.training.networks import at_size, without_weights
 from recognizer.training.networks.pretrained import require_taught
 from recognizer.training.preparation import TrainingSet, sampling_weights
 from recognizer.training.settings import SettingsError
+from recognizer.training.silence import held_back
 from recognizer.training.steps import training_step, worth_compiling
 from recognizer.training.weight_averages import MeanOfEnds, MovingAverage, give, given
 
@@ -243,6 +244,9 @@ def require_beginning(how: Fitting) -> None:
 
 def set_threads(threads: int) -> None:
     """Tell TensorFlow how many cores it may use; must come before its first operation."""
+    with held_back():
+        # The first look for devices complains where there is no GPU.
+        tf.config.list_physical_devices()
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
 
