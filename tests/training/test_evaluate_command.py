@@ -2,6 +2,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,18 @@ import cv2
 import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
+from numpy.typing import NDArray
 from pytest_django import Settings
 
+from recognizer.training.datasets.detected import cut_out
+from recognizer.training.datasets.pictures import read_image
+from recognizer.vision.classification import load_model
 from recognizer.vision.emotions import EMOTIONS
+from recognizer.vision.pipeline import Recognizer
+from recognizer.vision.preprocessing import crop_face
 from tests.training.conftest import Asked
 from tests.training.drawing import SHOWN, draw_face, write_fer2013, write_ferplus
+from tests.training.pictures import faceless, write_picture
 from tests.vision.tiny_model import write_tiny_model
 
 
@@ -155,6 +163,58 @@ def test_a_model_of_any_size_is_scored_on_class_folders(
     call_command("evaluate", *source, "--bad", "skip")
     scores = json.loads(capsys.readouterr().out)
     assert scores["ferplus"]["n"] == 12
+
+
+@pytest.fixture
+def photos(tmp_path: Path, astronaut: NDArray[np.uint8]) -> Path:
+    """A photo of a smile, another way round, and a picture of nobody."""
+    write_picture(tmp_path / "set/test/happy/a.png", astronaut)
+    write_picture(tmp_path / "set/test/happy/b.png", astronaut[:, ::-1])
+    write_picture(tmp_path / "set/test/sad/c.png", faceless())
+    return tmp_path / "set"
+
+
+def test_faces_are_found_in_photos_and_cut_out_as_the_site_does(
+    photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate = ["evaluate", "faces", str(photos), "--json"]
+    call_command(*evaluate, "--detect")
+    told = capsys.readouterr()
+    scores = json.loads(told.out)
+    assert (scores["ferplus"]["n"], scores["no_face_found"]) == (2, 1)
+    assert scores["ferplus"]["per_class"]["happy"]["recall"] == 1
+    assert "A face was found in 2 of 3 pictures." in told.err
+    # The whole photo squeezed into the face's square is no face that one could read.
+    call_command(*evaluate)
+    squeezed = json.loads(capsys.readouterr().out)
+    assert squeezed["ferplus"]["n"] == 3
+    assert "no_face_found" not in squeezed
+
+
+def test_models_see_the_same_faces_each_in_its_own_way(photos: Path) -> None:
+    files = sorted((photos / "test").rglob("*.png"))
+    own = load_model().card.preprocessing
+    wide = replace(own, margin=1.5, align="none", size=64)
+    found, (tight, loose) = cut_out(files, [own, wide])
+    assert found.tolist() == [True, True, False]
+    assert (tight.shape, loose.shape) == ((2, 48, 48), (2, 64, 64))
+    for row, file in enumerate(files[:2]):
+        image = read_image(file)
+        assert not isinstance(image, str)
+        face = Recognizer().recognize(image).faces[0]
+        for crop, way in ((tight[row], own), (loose[row], wide)):
+            np.testing.assert_array_equal(crop, crop_face(image, face.box, face.landmarks, way))
+
+
+def test_faces_are_not_looked_for_where_there_are_no_photos(
+    dataset: tuple[Path, Path], photos: Path
+) -> None:
+    with pytest.raises(CommandError, match="looks for faces in picture files, and there are none"):
+        call_command("evaluate", "faces", str(dataset[0]), "--detect")
+    for file in (photos / "test/happy").iterdir():
+        file.unlink()
+    with pytest.raises(CommandError, match="No face was found in any of the 1 pictures"):
+        call_command("evaluate", "faces", str(photos), "--detect", "--bad", "skip")
 
 
 def test_an_unknown_model_is_a_usage_error(dataset: tuple[Path, Path]) -> None:

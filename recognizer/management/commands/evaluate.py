@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from django.core.management.base import CommandError
 
 from recognizer.management import evaluation_pages, model_reports, reports
@@ -19,7 +20,9 @@ from recognizer.management.dataset.options import (
 )
 from recognizer.services import model_versions
 from recognizer.training import evaluation, reporting, tables
-from recognizer.training.datasets.faces import SPLITS, Faces
+from recognizer.training.datasets.detected import cut_out
+from recognizer.training.datasets.faces import SPLITS, DatasetError, Faces
+from recognizer.training.datasets.reading import Reading
 from recognizer.training.histories import CurveGroup, read_history
 from recognizer.training.labelling import labelling
 from recognizer.training.remembering import remembering
@@ -47,6 +50,12 @@ class Command(TrainingCommand):
         add_bad_option(parser)
         parser.add_argument(
             "--split", choices=SPLITS, default="PublicTest", help="what to score (%(default)s)"
+        )
+        parser.add_argument(
+            "--detect",
+            action="store_true",
+            help="look for the largest face in each picture and cut it out as the site would, "
+            "instead of taking the whole picture for a face; of faces in files only",
         )
         which = parser.add_mutually_exclusive_group()
         which.add_argument("--model", default="", metavar="NAME", help=WHICH_MODEL)
@@ -89,14 +98,17 @@ class Command(TrainingCommand):
             # At the size that the model takes; one of another size is refused beside it.
             wanted = options | {"extra": [], "size": models[0].card.preprocessing.size}
             reading = read_source(wanted, self.report)
-            faces = reading.faces.split(options["split"])
+            faces, seen, missed = _shown(reading, options["split"], options["detect"], models)
             answers = [
-                evaluation.answer(remembering(model, options["run"]), faces) for model in models
+                evaluation.answer(remembering(model, options["run"]), own)
+                for model, own in zip(models, seen, strict=True)
             ]
         except ValueError as error:
             raise CommandError(str(error)) from error
         except OSError as error:
             raise unusable(error) from error
+        if options["detect"]:
+            self.report(f"A face was found in {len(faces)} of {len(faces) + missed} pictures.")
         words = labelling(reading, options["source"], options["ferplus"], faces)
         found = [
             reporting.evaluated(self.card(model), options["split"], words, said)
@@ -106,7 +118,7 @@ class Command(TrainingCommand):
             self.side_by_side(found, faces, options)
             return
         if options["report"]:
-            wrong = reporting.mistakes(answers[0], faces)
+            wrong = reporting.mistakes(answers[0], seen[0])
             page = evaluation_pages.evaluation(
                 found[0], wrong, history, pictures=not options["no_pictures"]
             )
@@ -115,6 +127,8 @@ class Command(TrainingCommand):
             self.side_by_side(found, faces, options | {"report": None})
             return
         scores = {"model": found[0].card.name, "split": options["split"], **found[0].scores}
+        if options["detect"]:
+            scores["no_face_found"] = missed
         self.print([json.dumps(scores)] if options["json"] else tables.alone(found[0]))
 
     def card(self, model: OnnxClassifier) -> ModelCard:
@@ -144,6 +158,31 @@ class Command(TrainingCommand):
 
     def print(self, lines: Sequence[str]) -> None:
         self.stdout.write("\n".join(lines))
+
+
+def _shown(
+    reading: Reading, split: str, detect: bool, models: Sequence[OnnxClassifier]
+) -> tuple[Faces, list[Faces], int]:
+    """The rows that are scored, the same as each model sees them, and in how many is no face.
+
+    Raises:
+        DatasetError: faces are to be found in what are no files, or in none of these is one.
+    """
+    rows = reading.faces.splits == split
+    faces = reading.faces.split(split)
+    if not detect:
+        return faces, [faces] * len(models), 0
+    if not reading.files:
+        raise DatasetError(
+            "--detect looks for faces in picture files, and there are none: leave it out. "
+            f"This data set is {reading.layout}."
+        )
+    files = [reading.files[row] for row in np.flatnonzero(rows)]
+    found, cut = cut_out(files, [model.card.preprocessing for model in models])
+    if not found.any():
+        raise DatasetError(f"No face was found in any of the {len(files)} pictures of {split}.")
+    faces = faces.where(found)
+    return faces, [replace(faces, images=images) for images in cut], int((~found).sum())
 
 
 def _check_usage(options: dict[str, Any]) -> None:

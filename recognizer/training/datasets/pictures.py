@@ -70,14 +70,20 @@ def carry_out(plan: Plan, size: int, bad: Bad) -> Reading:
         named=2 * votes[:, -1] <= votes.sum(axis=1),
         splits=np.array(plan.splits, np.str_),
     )
-    origins = [str(file.relative_to(plan.root)) for file in plan.files]
-    groups = plan.groups
+    files, groups = plan.files, plan.groups
     if not read.all():
         faces, sizes = faces.where(read), sizes[read]
-        origins = [origins[row] for row in np.flatnonzero(read)]
+        files = [files[row] for row in np.flatnonzero(read)]
         groups = [groups[row] for row in np.flatnonzero(read)]
     return Reading(
-        faces, plan.layout, sizes, tuple(origins), tuple(groups), problems, tuple(plan.notes)
+        faces,
+        plan.layout,
+        sizes,
+        tuple(str(file.relative_to(plan.root)) for file in files),
+        tuple(groups),
+        problems,
+        tuple(plan.notes),
+        files=tuple(files),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
@@ -45,6 +46,7 @@ class Reading:
         groups: what must not be torn apart by a split (a photo's owner, a character); "" where
             nothing is known.
         further: how many of the last rows were added to Training from other data sets.
+        files: the file of each row; empty where they are rows of one file, or shards.
     """
 
     faces: Faces
@@ -55,6 +57,7 @@ class Reading:
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
     further: int = 0
+    files: tuple[Path, ...] = ()
 
 
 class BadParts(DatasetError):
@@ -138,4 +141,7 @@ def joined(readings: Sequence[Reading]) -> Reading:
         tuple(problem for reading in readings for problem in reading.problems),
         tuple(note for reading in readings for note in reading.notes),
         len(faces) - len(parts[0]),
+        tuple(file for reading in readings for file in reading.files)
+        if all(reading.files for reading in readings)
+        else (),
     )
