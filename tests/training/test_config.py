@@ -10,7 +10,6 @@ from recognizer.training.augmentation import Augmentation
 from recognizer.training.hyperparameters import Fitting
 from recognizer.training.networks import MiniXception, Vgg16
 from recognizer.training.settings import SettingsError
-from recognizer.training.soft_labels import SoftLabels
 
 
 def test_what_is_left_out_keeps_its_default(tmp_path: Path) -> None:
@@ -101,13 +100,9 @@ CONFIGS = Path(config.__file__).parent / "configs"
 
 
 @pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.toml")), ids=lambda file: file.stem)
-def test_the_settings_that_come_along_can_be_used(file: Path) -> None:
+def test_the_settings_that_come_along_need_nothing_but_a_data_set(file: Path) -> None:
     how = config.load(file)
-    if how.soft_labels:
-        assert how.distillation > 0
-        assert len(SoftLabels.load(Path(how.soft_labels)).digests) > 20_000
-    if how.start:
-        assert (Path(how.start) / "network.weights.h5").exists()
+    assert (how.start, how.soft_labels, how.distillation) == ("", "", 0)
 
 
 def test_settings_can_be_replaced_one_by_one() -> None:

@@ -131,7 +131,7 @@ class Command(TrainingCommand):
             found = self.backgrounds(options["backgrounds"], training.images.shape[1])
             training = replace(training, backgrounds=found)
         fitting.set_threads(options["threads"])
-        targets, aims = self.taught(training, how, teachers, _usual_teachers(options))
+        targets, aims = self.taught(training, how, teachers)
         # Stopping early chooses, so it may not look at the rows that report.
         watched = even if how.patience else held_out
         model = fitting.fit(targets, watched, how, run, self.report)
@@ -152,7 +152,7 @@ class Command(TrainingCommand):
         return found
 
     def taught(
-        self, training: TrainingSet, how: "Fitting", labels: SoftLabels | None, usual: bool
+        self, training: TrainingSet, how: "Fitting", labels: SoftLabels | None
     ) -> tuple[TrainingSet, str]:
         """The training set with the targets that the settings ask for, and these in words.
 
@@ -160,7 +160,6 @@ class Command(TrainingCommand):
             training: with the targets of its votes.
             how: the settings.
             labels: of the teachers; None for none.
-            usual: the teachers are those of the default settings, which nobody has asked for.
 
         Raises:
             DatasetError: teachers were asked for, and have seen none of the images.
@@ -172,9 +171,6 @@ class Command(TrainingCommand):
             return training, votes
         answers = labels.of(training.images)
         seen = int((~np.isnan(answers["ferplus"]).any(axis=1)).sum())
-        if not seen and usual:
-            self.report("The usual teachers have seen none of these images: votes only.")
-            return training, votes
         if not seen:
             raise DatasetError(
                 f"{how.soft_labels} has none of these {len(training)} images; it was made from "
@@ -197,11 +193,6 @@ def _assignments(options: dict[str, Any]) -> list[str]:
         if options[name] is not None
     ]
     return [*wanted, *options["set"]]
-
-
-def _usual_teachers(options: dict[str, Any]) -> bool:
-    names = {assignment.partition("=")[0].strip() for assignment in options["set"]}
-    return options["config"] == DEFAULT_CONFIG and not names & {"soft_labels", "distillation"}
 
 
 def _about(training: TrainingSet, held_out: Faces) -> Iterator[str]:
