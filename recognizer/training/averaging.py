@@ -19,13 +19,15 @@ from onnx import TensorProto, compose, helper, numpy_helper
 from recognizer.training.calibration import CLOSE_CALL_MARGIN
 from recognizer.training.quantization import precision_of, quantize
 from recognizer.training.release import NOTES, file_hash, write_labels
-from recognizer.vision.cards import Head, ModelCard, UncertaintyRule, Weights
+from recognizer.vision.cards import NOT_A_FACE_HEAD, Head, ModelCard, UncertaintyRule, Weights
 from recognizer.vision.classification import OnnxClassifier
 
 OPSET_OF_EVEN_SPLITS = 18
 LARGEST_SHIFT = 8  # Pixels; a shift beyond leaves too little of the face.
 # Weights of this many values and more are kept in half precision on disk.
 LARGE = 256
+# A probability this near to 0 or to 1 counts as that near, as their logits have no end.
+CERTAIN = 1e-6
 
 
 def average(
@@ -128,7 +130,9 @@ def draft(
         weights=Weights(path.name, file_hash(path), precision_of(onnx.load(path))),
         preprocessing=cards[0].preprocessing,
         heads=heads,
-        uncertainty=UncertaintyRule("confidence", 1.0, CLOSE_CALL_MARGIN),
+        uncertainty=UncertaintyRule(
+            "confidence", 1.0, CLOSE_CALL_MARGIN, not_a_face=no_face_threshold(cards)
+        ),
         data=cards[0].data,
         training={card.name: card.training for card in cards},
         notes=NOTES,
@@ -144,6 +148,20 @@ def require_shift(shift: int) -> None:
 def count_views(mirror: bool, shift: int) -> int:
     """How often an average's members see a face, see `average`."""
     return 4 if shift else 2 if mirror else 1
+
+
+def no_face_threshold(cards: Sequence[ModelCard]) -> float:
+    """The probability above which there is no face: the members' own, averaged as logits.
+
+    Each of theirs was settled out of fold; answers to rows that a member has learned from would
+    settle it too low. As averages vary less than their members, it is exceeded by fewer faces.
+    """
+    logits = []
+    for card in cards:
+        if head := card.heads.get(NOT_A_FACE_HEAD):
+            share = min(max(card.uncertainty.not_a_face, CERTAIN), 1 - CERTAIN)
+            logits.append(head.temperature * np.log(share / (1 - share)))
+    return round(float(1 / (1 + np.exp(-np.mean(logits)))), 4) if logits else 1.0
 
 
 def _loaded(member: Path, ranges: NDArray[np.uint8] | None) -> onnx.ModelProto:

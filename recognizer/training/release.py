@@ -21,7 +21,6 @@ from recognizer.training import calibration, evaluation, framing
 from recognizer.training.affect import with_affect
 from recognizer.training.datasets.faces import FER2013_LABELS, Faces
 from recognizer.training.datasets.journals import fingerprint
-from recognizer.training.non_faces import FALSE_ALARMS
 from recognizer.training.reporting import rule_in_words
 from recognizer.vision.cards import (
     AMBIGUITY_HEAD,
@@ -106,8 +105,8 @@ def release(
     choices = _choices(classifier, even, lift)
     with _counted(classify, "fitting the uncertain rule") as counted:
         rule = calibration.fit_rule(choices[0], counted, images, labels, preprocessing.margin, lift)
+    rule = replace(rule, not_a_face=card.uncertainty.not_a_face)
     report(_rule_in_words(rule, choices[0]))
-    rule = replace(rule, not_a_face=_not_a_face(classifier, images))
     card = replace(card, preprocessing=preprocessing, uncertainty=rule)
     card.save(folder / "card.json")
     metrics = {
@@ -241,19 +240,6 @@ def _bias(
         return ()
     counts = np.array([votes[emotion] for emotion in EMOTIONS], np.float64)
     return calibration.adjust_for_rare(logits, labels, counts / counts.sum())
-
-
-def _not_a_face(classifier: OnnxClassifier, faces: NDArray[np.uint8]) -> float:
-    """The probability above which there is no face: the card's, where it was fitted out of fold.
-
-    Else, as for an average of models, what one in a hundred of the given faces exceeds.
-    """
-    card = classifier.card
-    if NOT_A_FACE_HEAD not in card.heads or OUT_OF_FOLD in card.metrics:
-        return card.uncertainty.not_a_face
-    answers = classifier.answers(normalize(faces)).not_a_face
-    assert answers is not None  # The head is there.
-    return round(float(np.quantile(answers, 1 - FALSE_ALARMS)), 4)
 
 
 def _lift(head: Head) -> tuple[float, ...]:

@@ -1,13 +1,15 @@
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from recognizer.training.averaging import average, count_views
+from recognizer.training.averaging import average, count_views, no_face_threshold
 from recognizer.training.datasets.faces import Faces
+from recognizer.vision.cards import Head, ModelCard
 from recognizer.vision.classification import OnnxClassifier
 from recognizer.vision.preprocessing import normalize
 from tests.vision.tiny_model import write_tiny_model
@@ -74,6 +76,22 @@ def test_a_face_and_its_mirror_image_get_the_same_answer(faces: Faces, tmp_path:
 def test_a_face_is_not_moved_out_of_sight(shift: int, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"shift must lie in 0-8 pixels, not {shift}"):
         average([write_tiny_model(tmp_path) / "model.onnx"], tmp_path / "a.onnx", shift=shift)
+
+
+def test_no_face_is_where_the_members_say_so_on_average(tmp_path: Path) -> None:
+    card = OnnxClassifier(write_tiny_model(tmp_path)).card
+    heads = {**card.heads, "not_a_face": Head(("no face",), 2.0)}
+
+    def member(threshold: float) -> ModelCard:
+        rule = replace(card.uncertainty, not_a_face=threshold)
+        return replace(card, uncertainty=rule, heads=heads)
+
+    # Logits of 2.197 and 3.892, where the head's own are twice that: its temperature is 2.
+    expected = 1 / (1 + np.exp(-(2.197 + 3.892)))
+    assert no_face_threshold([member(0.9), member(0.98), card]) == pytest.approx(expected, abs=1e-4)
+    assert no_face_threshold([card]) == 1.0
+    # One that never says so counts as far away, not as infinitely far.
+    assert 0.98 < no_face_threshold([member(0.5), member(1.0)]) <= 1.0
 
 
 def test_models_that_take_other_sizes_are_not_averaged(tmp_path: Path) -> None:
