@@ -204,7 +204,7 @@ def _views(
 ) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto], str]:
     """What makes one batch of all views of the faces, one view after another, and its name.
 
-    A face and its mirror image have the same views, mirrored, so they get the same answer.
+    With `mirror`, a face and its mirror image have the same views, so they get the same answer.
     """
     nodes: list[onnx.NodeProto] = []
     constants: list[onnx.TensorProto] = []

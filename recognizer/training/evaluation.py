@@ -18,7 +18,7 @@ from recognizer.vision.cards import AMBIGUITY_HEAD, MAIN_HEAD, NOT_A_FACE_HEAD, 
 from recognizer.vision.classification import OnnxClassifier, calibrate
 from recognizer.vision.emotions import EMOTIONS
 from recognizer.vision.preprocessing import normalize
-from recognizer.vision.uncertainty import doubt
+from recognizer.vision.uncertainty import doubt, sharpness
 
 OWN_HEAD: Final = "fer2013"
 _CHUNK: Final = 512
@@ -75,8 +75,16 @@ def evaluate(classifier: OnnxClassifier, faces: Faces) -> dict[str, Any]:
     return scores(answer(classifier, faces))
 
 
-def answer(classifier: OnnxClassifier, faces: Faces) -> Answers:
+def answer(
+    classifier: OnnxClassifier, faces: Faces, sides: NDArray[np.float64] | None = None
+) -> Answers:
     """Run the model over every row; a progress bar on stderr.
+
+    Args:
+        classifier: the model.
+        faces: its input.
+        sides: (N,) longer side of each face's box in pixels, where the faces come out of photos:
+            then small and blurred ones are not answered, as on the site.
 
     Raises:
         ValueError: the model takes another size, or no row shows an emotion that most agree on.
@@ -93,6 +101,9 @@ def answer(classifier: OnnxClassifier, faces: Faces) -> Answers:
     answered = score <= rule.threshold
     if not_a_face is not None:
         answered &= not_a_face <= rule.not_a_face
+    if sides is not None:
+        answered &= sides >= rule.min_face
+        answered &= sharpness(normalize(faces.images)) >= rule.min_sharpness
     return Answers(
         probabilities=by_head[MAIN_HEAD],
         own=_own(classifier.card, by_head),

@@ -66,7 +66,8 @@ def release(
 
     Args:
         card: names the weights and the heads, with temperature 1 each; `data` may hold
-            "votes_per_emotion", which the adjustment for rare emotions needs.
+            "votes_per_emotion", which the adjustment for rare emotions needs. Its threshold for
+            "no face" is kept.
         held_out: PublicTest; even rows fit, odd ones report.
         folder: holds the weights; card.json is written there.
         report: called with a line per step.

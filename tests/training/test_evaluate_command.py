@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from numpy.typing import NDArray
 from pytest_django import Settings
 
-from recognizer.training.datasets.detected import cut_out
+from recognizer.training.datasets.detected import detect
 from recognizer.training.datasets.pictures import read_image
 from recognizer.vision.classification import load_model
 from recognizer.vision.emotions import EMOTIONS
@@ -195,15 +195,29 @@ def test_models_see_the_same_faces_each_in_its_own_way(photos: Path) -> None:
     files = sorted((photos / "test").rglob("*.png"))
     own = load_model().card.preprocessing
     wide = replace(own, margin=1.5, align="none", size=64)
-    found, (tight, loose) = cut_out(files, [own, wide])
-    assert found.tolist() == [True, True, False]
+    detected = detect(files, [own, wide])
+    tight, loose = detected.crops
+    assert detected.found.tolist() == [True, True, False]
     assert (tight.shape, loose.shape) == ((2, 48, 48), (2, 64, 64))
     for row, file in enumerate(files[:2]):
         image = read_image(file)
         assert not isinstance(image, str)
         face = Recognizer().recognize(image).faces[0]
+        assert detected.sides[row] == max(face.box[2:])
         for crop, way in ((tight[row], own), (loose[row], wide)):
             np.testing.assert_array_equal(crop, crop_face(image, face.box, face.landmarks, way))
+
+
+def test_small_faces_are_not_answered_as_on_the_site(
+    photos: Path, tmp_path: Path, astronaut: NDArray[np.uint8], capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = cv2.resize(astronaut, (123, 123), interpolation=cv2.INTER_AREA)
+    write_picture(photos / "test/happy/b.png", np.asarray(small, np.uint8))
+    report = tmp_path / "report.html"
+    evaluate = ["evaluate", "faces", str(photos), "--detect"]
+    call_command(*evaluate, "--json", "--report", str(report))
+    assert json.loads(capsys.readouterr().out)["ferplus"]["coverage"] == 0.5
+    assert "faces found in 2 of 3 pictures" in report.read_text(encoding="utf-8")
 
 
 def test_faces_are_not_looked_for_where_there_are_no_photos(

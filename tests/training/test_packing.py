@@ -1,6 +1,7 @@
 """Drawn faces, packed and read back; TensorFlow's own reader is in test_streaming.py."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -122,7 +123,8 @@ def test_groups_are_kept_for_the_next_packing(faces: Faces, tmp_path: Path) -> N
     owners = [f"owner {row % 8}" for row in range(len(faces))]
     pack(faces, tmp_path / "packed", Packing(), owners)
     assert read_dataset(tmp_path / "packed").groups == tuple(owners)
-    training = read_dataset(tmp_path / "packed", extra=[tmp_path / "packed"]).groups[len(faces) :]
+    again = shutil.copytree(tmp_path / "packed", tmp_path / "again")
+    training = read_dataset(tmp_path / "packed", extra=[again]).groups[len(faces) :]
     assert training == tuple(np.array(owners)[faces.splits == "Training"])
 
 

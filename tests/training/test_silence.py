@@ -1,4 +1,5 @@
 import os
+import shlex
 import subprocess
 import sys
 
@@ -43,15 +44,18 @@ def test_who_asks_for_it_hears_it(
     assert capfd.readouterr().err == NOISE.decode()
 
 
-def test_a_closed_stderr_is_no_matter() -> None:
+@pytest.mark.parametrize("started_without", [False, True])
+def test_a_closed_stderr_is_no_matter(started_without: bool) -> None:
     code = (
         "import os\n"
         "from recognizer.training.silence import held_back\n"
-        "os.close(2)\n"
+        f"{'pass' if started_without else 'os.close(2)'}\n"
         "with held_back():\n"
         "    print('done')"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    end = "2>&-" if started_without else ""
+    command = f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} {end}"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
     assert done.stdout == "done\n"
 
 

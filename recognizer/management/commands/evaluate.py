@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from django.core.management.base import CommandError
+from numpy.typing import NDArray
 
 from recognizer.management import evaluation_pages, model_reports, reports
 from recognizer.management.base import WHICH_MODEL, TrainingCommand, add_answers_option, unusable
@@ -20,7 +21,7 @@ from recognizer.management.dataset.options import (
 )
 from recognizer.services import model_versions
 from recognizer.training import evaluation, reporting, tables
-from recognizer.training.datasets.detected import cut_out
+from recognizer.training.datasets.detected import detect
 from recognizer.training.datasets.faces import SPLITS, DatasetError, Faces
 from recognizer.training.datasets.reading import Reading
 from recognizer.training.histories import CurveGroup, read_history
@@ -98,24 +99,28 @@ class Command(TrainingCommand):
             # At the size that the model takes; one of another size is refused beside it.
             wanted = options | {"extra": [], "size": models[0].card.preprocessing.size}
             reading = read_source(wanted, self.report)
-            faces, seen, missed = _shown(reading, options["split"], options["detect"], models)
+            faces = reading.faces.split(options["split"])
+            words = labelling(reading, options["source"], options["ferplus"], faces)
+            seen, sides = [faces] * len(models), None
+            if options["detect"]:
+                seen, sides = _detected(reading, options["split"], models)
+                found_in = f"found in {len(seen[0])} of {len(faces)} pictures"
+                self.report(f"A face was {found_in}.")
+                words = replace(words, title=f"{words.title}, faces {found_in}")
             answers = [
-                evaluation.answer(remembering(model, options["run"]), own)
+                evaluation.answer(remembering(model, options["run"]), own, sides)
                 for model, own in zip(models, seen, strict=True)
             ]
         except ValueError as error:
             raise CommandError(str(error)) from error
         except OSError as error:
             raise unusable(error) from error
-        if options["detect"]:
-            self.report(f"A face was found in {len(faces)} of {len(faces) + missed} pictures.")
-        words = labelling(reading, options["source"], options["ferplus"], faces)
         found = [
             reporting.evaluated(self.card(model), options["split"], words, said)
             for model, said in zip(models, answers, strict=True)
         ]
         if options["compare"]:
-            self.side_by_side(found, faces, options)
+            self.side_by_side(found, seen[0], options)
             return
         if options["report"]:
             wrong = reporting.mistakes(answers[0], seen[0])
@@ -124,11 +129,11 @@ class Command(TrainingCommand):
             )
             self.write(options["report"], "reports/evaluation.html", page)
         if options["markdown"]:
-            self.side_by_side(found, faces, options | {"report": None})
+            self.side_by_side(found, seen[0], options | {"report": None})
             return
         scores = {"model": found[0].card.name, "split": options["split"], **found[0].scores}
         if options["detect"]:
-            scores["no_face_found"] = missed
+            scores["no_face_found"] = len(faces) - len(seen[0])
         self.print([json.dumps(scores)] if options["json"] else tables.alone(found[0]))
 
     def card(self, model: OnnxClassifier) -> ModelCard:
@@ -160,29 +165,26 @@ class Command(TrainingCommand):
         self.stdout.write("\n".join(lines))
 
 
-def _shown(
-    reading: Reading, split: str, detect: bool, models: Sequence[OnnxClassifier]
-) -> tuple[Faces, list[Faces], int]:
-    """The rows that are scored, the same as each model sees them, and in how many is no face.
+def _detected(
+    reading: Reading, split: str, models: Sequence[OnnxClassifier]
+) -> tuple[list[Faces], NDArray[np.float64]]:
+    """The rows in whose pictures a face is found, as each model sees them, and the faces' sides.
 
     Raises:
         DatasetError: faces are to be found in what are no files, or in none of these is one.
     """
-    rows = reading.faces.splits == split
-    faces = reading.faces.split(split)
-    if not detect:
-        return faces, [faces] * len(models), 0
     if not reading.files:
         raise DatasetError(
             "--detect looks for faces in picture files, and there are none: leave it out. "
             f"This data set is {reading.layout}."
         )
-    files = [reading.files[row] for row in np.flatnonzero(rows)]
-    found, cut = cut_out(files, [model.card.preprocessing for model in models])
-    if not found.any():
+    rows = np.flatnonzero(reading.faces.splits == split)
+    files = [reading.files[row] for row in rows]
+    detected = detect(files, [model.card.preprocessing for model in models])
+    if not detected.found.any():
         raise DatasetError(f"No face was found in any of the {len(files)} pictures of {split}.")
-    faces = faces.where(found)
-    return faces, [replace(faces, images=images) for images in cut], int((~found).sum())
+    faces = reading.faces.split(split).where(detected.found)
+    return [replace(faces, images=crops) for crops in detected.crops], detected.sides
 
 
 def _check_usage(options: dict[str, Any]) -> None:

@@ -71,7 +71,6 @@ class Command(TrainingCommand):
         # Reading may take minutes, TensorFlow seconds, and without it no setting can be judged.
         with training_imports("Tuning"):
             from recognizer.training import fitting, networks, tuning
-        fitting.set_threads(options["threads"])
         try:
             base = tuning.base_settings(
                 options["config"], options["architecture"], options["seed"], self.report
@@ -84,6 +83,7 @@ class Command(TrainingCommand):
             )
             self.report(f"{len(training)} images to learn from; trials are measured on {words}.")
             search = replace(search, data=words)
+            fitting.set_threads(options["threads"])
             attempt = tuning.attempt_of(search, training, validation)
             trials = tuning.tune(search, attempt, run, self.report)
             best = tuning.save(trials, search, run)

@@ -1,6 +1,7 @@
 """Pictures of a data set as a served model gets them: found by the detector, cut out, turned."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,22 +13,34 @@ from recognizer.vision.detection import MTCNN, Detector
 from recognizer.vision.preprocessing import Preprocessing, crop_face
 
 
-def cut_out(
+@dataclass(frozen=True)
+class Detected:
+    """The largest face of each of N pictures; M of them have one.
+
+    Attributes:
+        found: (N,) whether a face was found, which it is not in a file that can't be read.
+        sides: (M,) longer side of each face's box, in pixels of its picture.
+        crops: for each way in which models want their faces, (M, size, size) uint8 grey levels.
+    """
+
+    found: NDArray[np.bool_]
+    sides: NDArray[np.float64]
+    crops: tuple[NDArray[np.uint8], ...]
+
+
+def detect(
     files: Sequence[Path], ways: Sequence[Preprocessing], detector: Detector | None = None
-) -> tuple[NDArray[np.bool_], list[NDArray[np.uint8]]]:
-    """The largest face of each picture, as each model wants it; a bar counts the pictures.
+) -> Detected:
+    """Find the largest face of each picture and cut it out; a bar counts the pictures.
 
     Args:
-        files: N pictures.
+        files: the pictures.
         ways: how models want their faces.
         detector: MTCNN as the site has it, if not given.
-
-    Returns:
-        (N,) whether a face was found, which it is not in a file that can't be read; and for
-        each of `ways` the faces of those, (M, size, size) uint8 grey levels in their order.
     """
     detector = detector or MTCNN()
     found = np.zeros(len(files), np.bool_)
+    sides: list[float] = []
     cut: list[list[NDArray[np.uint8]]] = [[] for _ in ways]
     for row, file in enumerate(bar(files, "looking for faces", "picture")):
         image = read_image(file)
@@ -36,9 +49,14 @@ def cut_out(
             continue
         found[row] = True
         face = max(faces, key=lambda one: one.box[2] * one.box[3])
+        sides.append(max(face.box[2:]))
         for crops, way in zip(cut, ways, strict=True):
             crops.append(crop_face(image, face.box, face.landmarks, way))
-    return found, [
-        np.array(crops, np.uint8).reshape(-1, way.size, way.size)
-        for crops, way in zip(cut, ways, strict=True)
-    ]
+    return Detected(
+        found,
+        np.array(sides, np.float64),
+        tuple(
+            np.array(crops, np.uint8).reshape(-1, way.size, way.size)
+            for crops, way in zip(cut, ways, strict=True)
+        ),
+    )
