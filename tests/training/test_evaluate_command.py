@@ -184,6 +184,9 @@ def test_faces_are_found_in_photos_and_cut_out_as_the_site_does(
     assert (scores["ferplus"]["n"], scores["no_face_found"]) == (2, 1)
     assert scores["ferplus"]["per_class"]["happy"]["recall"] == 1
     assert "A face was found in 2 of 3 pictures." in told.err
+    call_command(*evaluate[:-1], "--detect", "--compare", "resnet9-ferplus", "accurate", "--json")
+    compared = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [(one["no_face_found"], one["ferplus"]["n"]) for one in compared] == [(1, 2)] * 2
     # The whole photo squeezed into the face's square is no face that one could read.
     call_command(*evaluate)
     squeezed = json.loads(capsys.readouterr().out)

@@ -2,7 +2,7 @@
 
 import json
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -103,7 +103,7 @@ class Command(TrainingCommand):
             words = labelling(reading, options["source"], options["ferplus"], faces)
             seen, sides = [faces] * len(models), None
             if options["detect"]:
-                seen, sides = _detected(reading, options["split"], models)
+                seen, sides = _detected(reading, faces, options["split"], models)
                 found_in = f"found in {len(seen[0])} of {len(faces)} pictures"
                 self.report(f"A face was {found_in}.")
                 words = replace(words, title=f"{words.title}, faces {found_in}")
@@ -115,12 +115,13 @@ class Command(TrainingCommand):
             raise CommandError(str(error)) from error
         except OSError as error:
             raise unusable(error) from error
+        missed = {"no_face_found": len(faces) - len(seen[0])} if options["detect"] else {}
         found = [
             reporting.evaluated(self.card(model), options["split"], words, said)
             for model, said in zip(models, answers, strict=True)
         ]
         if options["compare"]:
-            self.side_by_side(found, seen[0], options)
+            self.side_by_side(found, seen[0], options, missed)
             return
         if options["report"]:
             wrong = reporting.mistakes(answers[0], seen[0])
@@ -129,11 +130,10 @@ class Command(TrainingCommand):
             )
             self.write(options["report"], "reports/evaluation.html", page)
         if options["markdown"]:
-            self.side_by_side(found, seen[0], options | {"report": None})
+            self.side_by_side(found, seen[0], options | {"report": None}, missed)
             return
-        scores = {"model": found[0].card.name, "split": options["split"], **found[0].scores}
-        if options["detect"]:
-            scores["no_face_found"] = len(faces) - len(seen[0])
+        named = {"model": found[0].card.name, "split": options["split"]}
+        scores = {**named, **found[0].scores, **missed}
         self.print([json.dumps(scores)] if options["json"] else tables.alone(found[0]))
 
     def card(self, model: OnnxClassifier) -> ModelCard:
@@ -144,16 +144,20 @@ class Command(TrainingCommand):
         return replace(model.card, name=name)
 
     def side_by_side(
-        self, models: Sequence[reporting.Evaluated], faces: Faces, options: dict[str, Any]
+        self,
+        models: Sequence[reporting.Evaluated],
+        faces: Faces,
+        options: dict[str, Any],
+        missed: Mapping[str, int],
     ) -> None:
-        """A table of models, and their page where one is wanted."""
+        """A table of models, and their page where one is wanted; `missed` is in all their JSON."""
         names = options["compare"] or [options["model"]]
         compared = reporting.compare(models, _load(names, threads=1), faces)
         if options["report"]:
             page = evaluation_pages.comparison(compared)
             self.write(options["report"], "reports/comparison.html", page)
         if options["json"]:
-            self.print([json.dumps(tables.as_json(one)) for one in compared])
+            self.print([json.dumps({**tables.as_json(one), **missed}) for one in compared])
         else:
             self.print((tables.markdown if options["markdown"] else tables.text)(compared))
 
@@ -166,9 +170,9 @@ class Command(TrainingCommand):
 
 
 def _detected(
-    reading: Reading, split: str, models: Sequence[OnnxClassifier]
+    reading: Reading, faces: Faces, split: str, models: Sequence[OnnxClassifier]
 ) -> tuple[list[Faces], NDArray[np.float64]]:
-    """The rows in whose pictures a face is found, as each model sees them, and the faces' sides.
+    """The faces of a split that are found in their pictures, as each model sees them; their sides.
 
     Raises:
         DatasetError: faces are to be found in what are no files, or in none of these is one.
@@ -183,8 +187,8 @@ def _detected(
     detected = detect(files, [model.card.preprocessing for model in models])
     if not detected.found.any():
         raise DatasetError(f"No face was found in any of the {len(files)} pictures of {split}.")
-    faces = reading.faces.split(split).where(detected.found)
-    return [replace(faces, images=crops) for crops in detected.crops], detected.sides
+    shown = faces.where(detected.found)
+    return [replace(shown, images=crops) for crops in detected.crops], detected.sides
 
 
 def _check_usage(options: dict[str, Any]) -> None:

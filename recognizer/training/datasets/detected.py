@@ -44,8 +44,10 @@ def detect(
     cut: list[list[NDArray[np.uint8]]] = [[] for _ in ways]
     for row, file in enumerate(bar(files, "looking for faces", "picture")):
         image = read_image(file)
-        faces = [] if isinstance(image, str) else detector.detect(image)
-        if isinstance(image, str) or not faces:
+        if isinstance(image, str):
+            continue
+        faces = detector.detect(image)
+        if not faces:
             continue
         found[row] = True
         face = max(faces, key=lambda one: one.box[2] * one.box[3])
