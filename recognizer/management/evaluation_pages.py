@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +19,6 @@ from recognizer.training.reporting import (
     Selection,
 )
 from recognizer.vision.emotions import percent
-
-# How many numbers stand side by side, by how many there are; else as many as fit.
-_GRIDS: Final = {8: "eight", 7: "seven", 4: "four"}
 
 
 def evaluation(
@@ -115,7 +112,6 @@ def _protocol(protocol: Protocol, numbers: Sequence[Number]) -> dict[str, Any]:
     return {
         "rows": f"{protocol.rows:,}",
         "numbers": numbers,
-        "grid": _GRIDS.get(len(numbers), ""),
         "confusion": charts.confusion(f"{key}-confusion", protocol.labels, protocol.confusion),
         "bars": charts.class_bars(f"{key}-classes", protocol.classes),
         "classes": [_class(one) for one in protocol.classes],
