@@ -198,11 +198,16 @@ def reliability(key: str, bins: Reliability) -> str:
         )
     body.append(svg.line(plot.x(0), plot.y(0), plot.x(1), plot.y(1), "ideal"))
     body.append(svg.text(plot.x(0.03), plot.y(0.92), f"ECE {bins.ece:.4f}", "value strong"))
-    body.append(svg.text(plot.x(0.03), plot.y(0.85), "accuracy ↑", "quiet"))
+    expected, at_most = bins.chance
+    by_chance = f"by chance {expected:.4f}, 95% below {at_most:.4f}"
+    body.append(svg.text(plot.x(0.03), plot.y(0.86), by_chance, "small"))
+    body.append(svg.text(plot.x(0.03), plot.y(0.79), "accuracy ↑", "quiet"))
     body += _histogram(bins.count, svg.Plot(44, 304, 346, 40, (0, 1), (0, bins.count.max())))
     told = (
         f"Accuracy in {size} equally wide bins of confidence, with 95% intervals. Expected "
-        f"calibration error {bins.ece:.4f}. Bars that end on the diagonal are well calibrated."
+        f"calibration error {bins.ece:.4f}; a perfectly calibrated model would show {expected:.4f} "
+        f"on as many rows, and below {at_most:.4f} in 95% of draws. Bars that end on the diagonal "
+        "are well calibrated."
     )
     return svg.chart(key, (WIDTH, 378), "Reliability diagram", told, body)
 

@@ -11,6 +11,7 @@ Labels = NDArray[np.int64]
 
 ECE_BINS = 15
 _Z95 = 1.959964  # Standard deviations to either side that hold 95% of a normal distribution.
+_Z90 = 1.644854  # As many hold 90%, so that 95% lie below the upper one.
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,17 +22,32 @@ class Reliability:
         count: int64, rows in the bin; bin b holds confidences from b/bins up to (b+1)/bins.
         confidence: their mean highest probability, nan where there is no row.
         accuracy: the share of them that is right, nan where there is no row.
+        variance: of how many of them are right, if each is so with the probability it states.
     """
 
     count: Labels
     confidence: Floats
     accuracy: Floats
+    variance: Floats
 
     @property
     def ece(self) -> float:
         """Expected calibration error: the bins' gaps, weighted by their rows."""
         gaps = np.nan_to_num(np.abs(self.confidence - self.accuracy))
         return float((self.count * gaps).sum() / self.count.sum())
+
+    @property
+    def chance(self) -> tuple[float, float]:
+        """The ECE that a perfectly calibrated model would show on such rows, by chance alone.
+
+        Its expected value, and what it stays below 95 times in 100. An ECE below that is no sign
+        of miscalibration (consistency resampling, Bröcker and Smith, 2007; here in closed form:
+        each bin's gap is the absolute value of a normal variable).
+        """
+        rows = self.count.sum()
+        mean = np.sqrt(2 / np.pi * self.variance).sum() / rows
+        deviation = np.sqrt((1 - 2 / np.pi) * self.variance.sum()) / rows
+        return float(mean), float(mean + _Z90 * deviation)
 
 
 def summary(probabilities: Floats, labels: Labels, names: tuple[str, ...]) -> dict[str, Any]:
@@ -44,9 +60,9 @@ def summary(probabilities: Floats, labels: Labels, names: tuple[str, ...]) -> di
 
     Returns:
         n, accuracy, top2_accuracy, macro_f1, mean_recall (each class counts the same; also
-        called balanced accuracy, or UAR), ece, per_class and confusion (rows are true classes,
-        columns predicted ones, both in the order of `names`). Means leave out classes without
-        a row.
+        called balanced accuracy, or UAR), ece, ece_by_chance (what to expect of a perfectly
+        calibrated model), per_class and confusion (rows are true classes, columns predicted
+        ones, both in the order of `names`). Means leave out classes without a row.
     """
     if not len(labels):
         raise ValueError("There is no row to evaluate.")
@@ -56,13 +72,15 @@ def summary(probabilities: Floats, labels: Labels, names: tuple[str, ...]) -> di
     per_class = {name: _class_scores(confusion, index) for index, name in enumerate(names)}
     present = [scores for scores in per_class.values() if scores["n"]]
     second = np.argsort(-probabilities, axis=1, kind="stable")[:, :2]
+    bins = reliability(probabilities, labels)
     return {
         "n": len(labels),
         "accuracy": float((predicted == labels).mean()),
         "top2_accuracy": float((second == labels[:, None]).any(axis=1).mean()),
         "macro_f1": float(np.mean([scores["f1"] for scores in present])),
         "mean_recall": float(np.mean([scores["recall"] for scores in present])),
-        "ece": ece(probabilities, labels),
+        "ece": bins.ece,
+        "ece_by_chance": bins.chance[0],
         "per_class": per_class,
         "confusion": confusion.tolist(),
     }
@@ -96,11 +114,13 @@ def reliability(probabilities: Floats, labels: Labels, bins: int = ECE_BINS) -> 
     right = probabilities.argmax(axis=1) == labels
     place = bin_of(confidence, bins)
     count = np.bincount(place, minlength=bins)
+    variance: Floats = confidence * (1 - confidence)
     with np.errstate(invalid="ignore"):
         return Reliability(
             count=count,
             confidence=np.bincount(place, weights=confidence, minlength=bins) / count,
             accuracy=np.bincount(place, weights=right, minlength=bins) / count,
+            variance=np.bincount(place, weights=variance, minlength=bins).astype(np.float64),
         )
 
 

@@ -73,7 +73,11 @@ def alone(one: Evaluated) -> list[str]:
             if one.own is None
             else _lines(one.own, one.own.numbers)
         )
-    return [*lines, "\nIn brackets 95% intervals: Wilson's of recalls, bootstrap of all else."]
+    return [
+        *lines,
+        "\nIn brackets 95% intervals: Wilson's of recalls, bootstrap of all else.",
+        "By chance: the ECE that a perfectly calibrated model would show on as many rows.",
+    ]
 
 
 def _where(one: Evaluated) -> str:
@@ -81,9 +85,11 @@ def _where(one: Evaluated) -> str:
 
 
 def _lines(protocol: Protocol, numbers: Sequence[Number]) -> list[str]:
+    expected, at_most = protocol.reliability.chance
+    by_chance = f"  by chance {expected:.4f}, 95% below {at_most:.4f}"
     return [
         f"  {'n':20} {protocol.rows}",
-        *(_line(number) for number in numbers),
+        *(_line(number, by_chance if number.name == "ece" else "") for number in numbers),
         *(
             f"  {one.name:20} recall {_share(one.recall, one.n)} {_interval(one):>10}"
             f"  precision {_share(one.precision, one.n)}  n {one.n}"
@@ -92,9 +98,9 @@ def _lines(protocol: Protocol, numbers: Sequence[Number]) -> list[str]:
     ]
 
 
-def _line(number: Number) -> str:
+def _line(number: Number, note: str) -> str:
     interval = f"({number.range})" if number.range else ""
-    return f"  {number.name:20} {number.text:7} {interval}".rstrip()
+    return f"  {number.name:20} {number.text:7} {interval}{note}".rstrip()
 
 
 def _interval(recall: ClassBars) -> str:

@@ -126,6 +126,7 @@ def test_the_reliability_diagram_has_a_bar_and_a_count_for_every_bin_with_rows()
     assert len(shapes(chart, "path", "whisker")) == filled
     assert len(shapes(chart, "rect", "quiet")) == metrics.ECE_BINS
     assert f"ECE {BINS.ece:.4f}" in words(chart)
+    assert "by chance {:.4f}, 95% below {:.4f}".format(*BINS.chance) in words(chart)
 
 
 def test_a_long_curve_is_thinned_and_its_restless_start_left_out() -> None:

@@ -45,6 +45,7 @@ def test_it_prints_one_object_with_both_protocols(
         "macro_f1",
         "mean_recall",
         "ece",
+        "ece_by_chance",
         "per_class",
         "confusion",
     }
@@ -124,7 +125,9 @@ def test_it_prints_a_table_for_people(
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= 100
     # Both label sets; one bracket below the other.
-    brackets = re.findall(r"^  (?:accuracy|ece) .*?(?=\([\d.]+–[\d.]+%?\)$)", out, re.MULTILINE)
+    brackets = re.findall(
+        r"^  (?:accuracy|ece) .*?(?=\([\d.]+–[\d.]+%?\)(?:  by chance|$))", out, re.M
+    )
     assert len(brackets) == 4
     assert len(set(map(len, brackets))) == 1
     assert "In brackets 95% intervals" in out
