@@ -17,6 +17,7 @@ from recognizer.training.reporting import (
     Number,
     Protocol,
     Selection,
+    Spoilt,
 )
 from recognizer.vision.emotions import percent
 
@@ -41,6 +42,7 @@ def evaluation(
         "summary": _summary(one),
         "rule": one.selection.rule,
         "selection": _risk_coverage([one]),
+        "corrupted": _corrupted([one]),
         "pictures": pictures,
         "mistakes": [_mistake(mistake) for mistake in mistakes],
         "wrong": f"{int((~one.right).sum()):,}",
@@ -71,6 +73,7 @@ def comparison(models: Sequence[Compared]) -> dict[str, Any]:
         and charts.spans("difference", f"Accuracy against {names[0]}", differences, True),
         "recall": charts.class_dots("recall", names, classes),
         "selection": _risk_coverage(evaluated),
+        "corrupted": _corrupted(evaluated),
         "models": [
             {
                 "name": one.card.name,
@@ -166,6 +169,47 @@ def _mistake(mistake: Mistake) -> dict[str, str]:
         "probability": percent(mistake.probability),
         "probability_of_true": percent(mistake.probability_of_true),
         "votes": ", ".join(f"{name}\u00a0{count}" for name, count in mistake.votes),
+    }
+
+
+def _corrupted(models: Sequence[Evaluated]) -> list[dict[str, Any]]:
+    """How each model does on spoilt pictures, as charts and as numbers."""
+    return [
+        {
+            "name": one.card.name,
+            "accuracy": charts.spans(
+                f"corrupted-accuracy-{place}",
+                f"Accuracy of {one.card.name} on spoilt pictures",
+                [
+                    Span(same.name, same.accuracy, *same.accuracy_interval, place)
+                    for same in one.corrupted
+                ],
+            ),
+            "error": charts.spans(
+                f"corrupted-error-{place}",
+                f"Wrong among the answers of {one.card.name} to spoilt pictures",
+                [
+                    Span(same.name, same.selective_error, *same.selective_error_interval, place)
+                    for same in one.corrupted
+                    if same.selective_error is not None and same.selective_error_interval
+                ],
+            )
+            if any(same.coverage for same in one.corrupted)
+            else "",
+            "rows": [_spoilt(same) for same in one.corrupted],
+        }
+        for place, one in enumerate(models)
+        if one.corrupted
+    ]
+
+
+def _spoilt(one: Spoilt) -> dict[str, str]:
+    return {
+        "name": one.name,
+        "accuracy": f"{one.accuracy:.1%}",
+        "mean_recall": f"{one.mean_recall:.1%}",
+        "coverage": f"{one.coverage:.1%}",
+        "error": "–" if one.selective_error is None else f"{one.selective_error:.1%}",
     }
 
 

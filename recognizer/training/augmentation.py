@@ -74,17 +74,18 @@ def augment(
     if rng.random() < how.occlusion:
         image = _occlude(image, rng)
     if rng.random() < how.low_resolution:
-        image = _shrink(image, how.smallest, rng)
+        image = shrink(image, int(rng.integers(how.smallest, image.shape[0])))
     if rng.random() < how.blur:
-        image = _as_grey(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.2)))
+        image = as_grey(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.2)))
     if rng.random() < how.noise:
-        image = _as_grey(image + rng.normal(0, rng.uniform(1, 10), image.shape))
+        image = as_grey(image + rng.normal(0, rng.uniform(1, 10), image.shape))
     if rng.random() < how.jpeg:
-        image = _compress(image, int(rng.integers(25, 91)))
+        image = compress(image, int(rng.integers(25, 91)))
     return image
 
 
-def _as_grey(pixels: ArrayLike) -> NDArray[np.uint8]:
+def as_grey(pixels: ArrayLike) -> NDArray[np.uint8]:
+    """Numbers as pixels: cut to 0-255 and truncated."""
     grey: NDArray[np.uint8] = np.clip(np.asarray(pixels), 0, 255).astype(np.uint8)
     return grey
 
@@ -101,7 +102,7 @@ def _move(
     if rng.random() < how.flip:
         mirror = np.array([[-1.0, 0.0, side - 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
         matrix = matrix @ mirror
-    return _as_grey(
+    return as_grey(
         cv2.warpAffine(
             image, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
         )
@@ -112,14 +113,14 @@ def _relight(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.u
     levels = np.arange(256) / 255
     levels = levels ** np.exp(rng.uniform(-0.5, 0.5))
     levels = (levels - 0.5) * rng.uniform(0.6, 1.4) + 0.5 + rng.uniform(-0.15, 0.15)
-    relit = _as_grey(levels * 255)[image]
+    relit = as_grey(levels * 255)[image]
     if rng.random() < 0.5:
         # Light from one side: a ramp across the face in a random direction.
         side = image.shape[0]
         angle = rng.uniform(0, 2 * np.pi)
         across = np.linspace(-0.5, 0.5, side)
         ramp = np.cos(angle) * across[None, :] + np.sin(angle) * across[:, None]
-        relit = _as_grey(relit * (1 + rng.uniform(0, 0.8) * ramp))
+        relit = as_grey(relit * (1 + rng.uniform(0, 0.8) * ramp))
     return relit
 
 
@@ -132,15 +133,16 @@ def _occlude(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.u
     return covered
 
 
-def _shrink(image: NDArray[np.uint8], smallest: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+def shrink(image: NDArray[np.uint8], small: int) -> NDArray[np.uint8]:
+    """The face as if it had been `small` pixels wide, at its own size again."""
     side = image.shape[0]
-    small = int(rng.integers(smallest, side))
     shrunk = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
-    return _as_grey(cv2.resize(shrunk, (side, side), interpolation=cv2.INTER_LINEAR))
+    return as_grey(cv2.resize(shrunk, (side, side), interpolation=cv2.INTER_LINEAR))
 
 
-def _compress(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+def compress(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """The face with the artefacts of a JPEG of this quality, 0-100."""
     _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     decoded = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
     assert decoded is not None  # We have just encoded it.
-    return _as_grey(decoded)
+    return as_grey(decoded)

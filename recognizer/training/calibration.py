@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.training import metrics
+from recognizer.training.augmentation import shrink
 from recognizer.vision import uncertainty
 from recognizer.vision.cards import ScoreKind, UncertaintyRule
 from recognizer.vision.classification import Answers, softmax
@@ -243,7 +244,7 @@ def smallest_face(
     side = images.shape[1]
     full = _accuracy(classify, images, labels)
     for small in range(side, 7, -2):
-        shrunk = np.stack([_shrink(image, small) for image in images])
+        shrunk = np.stack([shrink(image, small) for image in images])
         if full - _accuracy(classify, shrunk, labels) > TOLERATED_LOSS:
             return float(round((small + 2) / margin))
     return float(round(8 / margin))
@@ -269,8 +270,3 @@ def least_sharpness(
 
 def _accuracy(classify: Classify, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> float:
     return float((classify(images).argmax(axis=1) == labels).mean())
-
-
-def _shrink(image: NDArray[np.uint8], small: int) -> NDArray[np.uint8]:
-    shrunk = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
-    return cv2.resize(shrunk, image.shape[::-1], interpolation=cv2.INTER_LINEAR).astype(np.uint8)

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from recognizer.training import metrics
 from recognizer.training.bootstrap import Interval
 from recognizer.training.charts import ClassBars, Series
+from recognizer.training.corruptions import CORRUPTIONS, Corruption
+from recognizer.training.corruptions import corrupted as spoil
 from recognizer.training.datasets.faces import FER2013_LABELS, Faces
-from recognizer.training.evaluation import Answers, face_times, intervals, scores
+from recognizer.training.evaluation import Answers, answer, face_times, intervals, scores
 from recognizer.training.labelling import Labelling
 from recognizer.training.metrics import Reliability
 from recognizer.vision.cards import ModelCard, UncertaintyRule
@@ -140,6 +142,25 @@ class Mistake:
     votes: tuple[tuple[str, int], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Spoilt:
+    """How a model does on faces that one corruption spoilt: shares of the FER+ majority's rows.
+
+    Attributes:
+        name: what the pictures are.
+        accuracy_interval: Wilson's, 95%, as is the other.
+        selective_error: None where the model answers none, as is its interval.
+    """
+
+    name: str
+    accuracy: float
+    accuracy_interval: Interval
+    mean_recall: float
+    coverage: float
+    selective_error: float | None
+    selective_error_interval: Interval | None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluated:
     """One model on one split, with everything that a table or a page says about it.
@@ -151,6 +172,7 @@ class Evaluated:
         right: (rows of ferplus,) whether the answer is the majority's.
         agreement: share of those rows, as far as they have a label of FER-2013's own, on which
             it is the majority's.
+        corrupted: how it does on spoilt pictures, if that was asked; the first are as they are.
     """
 
     card: ModelCard
@@ -163,6 +185,7 @@ class Evaluated:
     selection: Selection
     right: NDArray[np.bool_]
     agreement: float
+    corrupted: tuple[Spoilt, ...] = ()
 
     @property
     def headlines(self) -> tuple[Number, ...]:
@@ -197,6 +220,33 @@ class Compared:
     @property
     def name(self) -> str:
         return self.evaluated.card.name
+
+
+def corrupted(
+    classifier: OnnxClassifier, faces: Faces, sides: NDArray[np.float64] | None = None
+) -> tuple[Spoilt, ...]:
+    """How a model does on the same faces with each of `CORRUPTIONS`; takes as `answer` does."""
+    return tuple(_spoilt(how, answer(classifier, spoil(faces, how), sides)) for how in CORRUPTIONS)
+
+
+def _spoilt(how: Corruption, answers: Answers) -> Spoilt:
+    found = scores(answers)["ferplus"]
+    answered = answers.agreed & answers.answered
+    wrong = answers.wrong[answered]
+    return Spoilt(
+        name=how.name,
+        accuracy=found["accuracy"],
+        accuracy_interval=_wilson(~answers.wrong[answers.agreed]),
+        mean_recall=found["mean_recall"],
+        coverage=found["coverage"],
+        selective_error=found["selective_error"],
+        selective_error_interval=_wilson(wrong) if len(wrong) else None,
+    )
+
+
+def _wilson(hits: NDArray[np.bool_]) -> Interval:
+    (low,), (high,) = metrics.wilson_interval(np.array([hits.sum()]), np.array([len(hits)]))
+    return float(low), float(high)
 
 
 def evaluated(card: ModelCard, split: str, labelling: Labelling, answers: Answers) -> Evaluated:

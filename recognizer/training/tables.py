@@ -1,13 +1,17 @@
 """Models side by side as text: for a terminal, for a model card, and as JSON types."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import asdict
+from typing import Any, Final
 
 from recognizer.training.charts import ClassBars
-from recognizer.training.reporting import Compared, Evaluated, Number, Protocol
+from recognizer.training.reporting import Compared, Evaluated, Number, Protocol, Spoilt
 
 Row = tuple[str, list[str]]
 """A label, and one cell per model."""
+
+CORRUPTED: Final = "The same pictures spoilt: accuracy / mean recall / answered / wrong of these"
+"""What the cells of `corrupted_rows` hold."""
 
 
 def rows(models: Sequence[Compared]) -> list[Row]:
@@ -45,21 +49,42 @@ def _recall(one: ClassBars) -> str:
     return f"{one.recall:.1%} {_interval(one)}"
 
 
+def corrupted_rows(models: Sequence[Evaluated]) -> list[Row]:
+    """A row for each way to spoil the pictures, if that was asked; `CORRUPTED` says of what."""
+    return [
+        (same[0].name, [_spoilt(one) for one in same])
+        for same in zip(*(one.corrupted for one in models), strict=True)
+    ]
+
+
+def _spoilt(one: Spoilt) -> str:
+    wrong = "–" if one.selective_error is None else f"{one.selective_error:.1%}"
+    return " / ".join(
+        [f"{one.accuracy:.1%}", f"{one.mean_recall:.1%}", f"{one.coverage:.1%}", wrong]
+    )
+
+
 def text(models: Sequence[Compared]) -> list[str]:
     """The table as lines of aligned columns."""
-    table = [("", [one.name for one in models]), *rows(models)]
+    head: Row = ("", [one.name for one in models])
+    lines = [caption(models), "", *_aligned([head, *rows(models)])]
+    if spoilt := corrupted_rows([one.evaluated for one in models]):
+        lines += ["", CORRUPTED, "", *_aligned([head, *spoilt])]
+    return lines
+
+
+def _aligned(table: Sequence[Row]) -> list[str]:
     wide = max(len(label) for label, _ in table)
-    columns = [max(len(cells[place]) for _, cells in table) for place in range(len(models))]
-    lines = [
+    sizes = [max(map(len, column)) for column in zip(*(cells for _, cells in table), strict=True)]
+    return [
         "  ".join(
             [
                 label.ljust(wide),
-                *(cell.ljust(size) for cell, size in zip(cells, columns, strict=True)),
+                *(cell.ljust(size) for cell, size in zip(cells, sizes, strict=True)),
             ]
         ).rstrip()
         for label, cells in table
     ]
-    return [caption(models), "", *lines]
 
 
 def alone(one: Evaluated) -> list[str]:
@@ -73,6 +98,8 @@ def alone(one: Evaluated) -> list[str]:
             if one.own is None
             else _lines(one.own, one.own.numbers)
         )
+    if spoilt := corrupted_rows([one]):
+        lines += [f"\n{CORRUPTED}", *(f"  {line}" for line in _aligned(spoilt))]
     return [
         *lines,
         "\nIn brackets 95% intervals: Wilson's of recalls, bootstrap of all else.",
@@ -114,10 +141,17 @@ def _share(value: float, of: int) -> str:
 
 def markdown(models: Sequence[Compared]) -> list[str]:
     """The table in Markdown, to be pasted into a model card."""
-    head = ["", *(one.name for one in models)]
-    body = [[label, *cells] for label, cells in rows(models)]
-    lines = [head, ["---"] * len(head), *body]
-    return [caption(models), "", *("| " + " | ".join(map(_escaped, line)) + " |" for line in lines)]
+    names = [one.name for one in models]
+    lines = [caption(models), "", *_grid(names, rows(models))]
+    if spoilt := corrupted_rows([one.evaluated for one in models]):
+        lines += ["", CORRUPTED, "", *_grid(names, spoilt)]
+    return lines
+
+
+def _grid(names: Sequence[str], body: Sequence[Row]) -> list[str]:
+    head = ["", *names]
+    table = [head, ["---"] * len(head), *([label, *cells] for label, cells in body)]
+    return ["| " + " | ".join(map(_escaped, line)) + " |" for line in table]
 
 
 def caption(models: Sequence[Compared]) -> str:
@@ -145,7 +179,16 @@ def as_json(one: Compared) -> dict[str, Any]:
         "precision": evaluated.card.weights.precision,
         "ms_per_face": one.milliseconds,
         "ms_per_face_quartiles": list(one.milliseconds_middle),
+        **corrupted_json(evaluated),
     }
+
+
+def corrupted_json(one: Evaluated) -> dict[str, Any]:
+    """`corrupted`: by the names of the corruptions, if that was asked; else nothing."""
+    found = {spoilt.name: asdict(spoilt) for spoilt in one.corrupted}
+    for spoilt in found.values():
+        del spoilt["name"]
+    return {"corrupted": found} if found else {}
 
 
 def _intervals(protocol: Protocol | None) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 from numpy.typing import NDArray
 from pytest_django import Settings
 
+from recognizer.training.corruptions import CORRUPTIONS
 from recognizer.training.datasets.detected import detect
 from recognizer.training.datasets.pictures import read_image
 from recognizer.vision.classification import load_model
@@ -135,6 +136,32 @@ def test_it_prints_a_table_for_people(
     assert "  disagreement_auroc   –\n" in out
     # Nobody in the drawings is contemptuous, so there is no share of them.
     assert "  contempt             recall      –             precision      –  n 0\n" in out
+
+
+def test_it_scores_the_pictures_spoilt_in_every_way(
+    dataset: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "report.html"
+    source = ["fer2013", str(dataset[0]), "--ferplus", str(dataset[1]), "--corrupted"]
+    call_command("evaluate", *source, "--json", "--report", str(report))
+    result = json.loads(capsys.readouterr().out)
+    assert list(result["corrupted"]) == [how.name for how in CORRUPTIONS]
+    untouched = result["corrupted"]["as they are"]
+    low, high = untouched.pop("accuracy_interval")
+    assert low < untouched["accuracy"] < high
+    del untouched["selective_error_interval"]
+    assert untouched == {name: result["ferplus"][name] for name in untouched}
+    page = report.read_text(encoding="utf-8")
+    assert page.count("mouth covered") >= 3  # two charts and the table
+
+    call_command("evaluate", *source)
+    alone = capsys.readouterr().out
+    call_command("evaluate", *source, "--compare", "resnet9-ferplus", "accurate", "--markdown")
+    compared = capsys.readouterr().out
+    shown = f"{untouched['accuracy']:.1%} / {untouched['mean_recall']:.1%} / "
+    assert re.search(rf"^  as they are +{re.escape(shown)}", alone, re.M)
+    assert f"| as they are | {shown}" in compared
+    assert compared.count("\n| ---") == 2
 
 
 def test_a_missing_file_is_named(dataset: tuple[Path, Path]) -> None:

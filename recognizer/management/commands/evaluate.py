@@ -58,6 +58,12 @@ class Command(TrainingCommand):
             help="look for the largest face in each picture and cut it out as the site would, "
             "instead of taking the whole picture for a face; of faces in files only",
         )
+        parser.add_argument(
+            "--corrupted",
+            action="store_true",
+            help="score every model on spoilt copies of the pictures, too: small, blurred, noisy, "
+            "compressed, badly lit, turned, loosely cut, covered in part",
+        )
         which = parser.add_mutually_exclusive_group()
         which.add_argument("--model", default="", metavar="NAME", help=WHICH_MODEL)
         which.add_argument(
@@ -107,9 +113,14 @@ class Command(TrainingCommand):
                 found_in = f"found in {len(seen[0])} of {len(faces)} pictures"
                 self.report(f"A face was {found_in}.")
                 words = replace(words, title=f"{words.title}, faces {found_in}")
+            keeping = [remembering(model, options["run"]) for model in models]
             answers = [
-                evaluation.answer(remembering(model, options["run"]), own, sides)
-                for model, own in zip(models, seen, strict=True)
+                evaluation.answer(model, own, sides)
+                for model, own in zip(keeping, seen, strict=True)
+            ]
+            spoilt = [
+                reporting.corrupted(model, own, sides) if options["corrupted"] else ()
+                for model, own in zip(keeping, seen, strict=True)
             ]
         except ValueError as error:
             raise CommandError(str(error)) from error
@@ -117,8 +128,11 @@ class Command(TrainingCommand):
             raise unusable(error) from error
         missed = {"no_face_found": len(faces) - len(seen[0])} if options["detect"] else {}
         found = [
-            reporting.evaluated(self.card(model), options["split"], words, said)
-            for model, said in zip(models, answers, strict=True)
+            replace(
+                reporting.evaluated(self.card(model), options["split"], words, said),
+                corrupted=worse,
+            )
+            for model, said, worse in zip(models, answers, spoilt, strict=True)
         ]
         if options["compare"]:
             self.side_by_side(found, seen[0], options, missed)
@@ -133,7 +147,7 @@ class Command(TrainingCommand):
             self.side_by_side(found, seen[0], options | {"report": None}, missed)
             return
         named = {"model": found[0].card.name, "split": options["split"]}
-        scores = {**named, **found[0].scores, **missed}
+        scores = {**named, **found[0].scores, **missed, **tables.corrupted_json(found[0])}
         self.print([json.dumps(scores)] if options["json"] else tables.alone(found[0]))
 
     def card(self, model: OnnxClassifier) -> ModelCard:

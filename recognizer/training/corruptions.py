@@ -1,0 +1,103 @@
+"""Faces as bad photos and loose detectors give them, to see where a model stops being right.
+
+The idea is ImageNet-C's (Hendrycks and Dietterich, 2019): the same pictures, spoilt in one known
+way at a time, most of them further than the augmentation of the training goes. Theirs are photos
+of 224 pixels; ours are faces of some 48, and what happens to those.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from recognizer.training.augmentation import as_grey, compress, shrink
+from recognizer.training.datasets.faces import Faces
+
+Grey = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Corruption:
+    """One way to spoil a face.
+
+    Attributes:
+        name: for people, what the picture then is.
+        spoil: gives a spoilt copy of a square grey face, (side, side) uint8 0-255, and may draw
+            from the generator.
+    """
+
+    name: str
+    spoil: Callable[[Grey, np.random.Generator], Grey]
+
+
+def corrupted(faces: Faces, how: Corruption, seed: int = 0) -> Faces:
+    """The same faces, every picture spoilt; the same ones again for the same seed."""
+    rng = np.random.default_rng(seed)
+    return replace(faces, images=np.stack([how.spoil(image, rng) for image in faces.images]))
+
+
+def _moved(degrees: float = 0, zoom: float = 1, shift: float = 0) -> Corruption:
+    """Turned, zoomed, or shifted to the lower right by a share of the side."""
+    turned, cut = f"turned {degrees:g}°", f"cut {1 / zoom:.3g} times as wide"
+    name = turned if degrees else cut if zoom != 1 else f"shifted by {shift:.0%}"
+    return Corruption(name, lambda image, _rng: _move(image, degrees, zoom, shift))
+
+
+def _move(image: Grey, degrees: float, zoom: float, shift: float) -> Grey:
+    side = image.shape[0]
+    matrix = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), degrees, zoom)
+    matrix[:, 2] += shift * side
+    # What lies beyond the picture is not known: its last pixels go on.
+    moved = cv2.warpAffine(image, matrix, (side, side), borderMode=cv2.BORDER_REPLICATE)
+    return as_grey(moved)
+
+
+def _blur(image: Grey, _rng: np.random.Generator) -> Grey:
+    return as_grey(cv2.GaussianBlur(image, (0, 0), image.shape[0] / 32))
+
+
+def _add_noise(image: Grey, rng: np.random.Generator) -> Grey:
+    return as_grey(image + rng.normal(0, 12, image.shape))
+
+
+def _light(image: Grey, _rng: np.random.Generator) -> Grey:
+    """From the right: a ramp from two fifths of the light to more than all of it."""
+    return as_grey(image * np.linspace(0.4, 1.3, image.shape[1]))
+
+
+def _darken(image: Grey, _rng: np.random.Generator) -> Grey:
+    return as_grey(255 * (image / 255) ** 2.2)
+
+
+def _covered(name: str, top: float, bottom: float) -> Corruption:
+    """A band across the face, in shares of its side, is grey."""
+
+    def cover(image: Grey, _rng: np.random.Generator) -> Grey:
+        copy, side = image.copy(), image.shape[0]
+        copy[round(top * side) : round(bottom * side)] = 128
+        return copy
+
+    return Corruption(name, cover)
+
+
+CORRUPTIONS: Final = (
+    Corruption("as they are", lambda image, _rng: image),
+    Corruption("from 24 pixels", lambda image, _rng: shrink(image, 24)),
+    Corruption("from 16 pixels", lambda image, _rng: shrink(image, 16)),
+    Corruption("blurred, σ 1/32 of the side", _blur),
+    Corruption("noise, σ 12 of 255", _add_noise),
+    Corruption("JPEG, quality 15", lambda image, _rng: compress(image, 15)),
+    Corruption("lit from one side", _light),
+    Corruption("dark, gamma 2.2", _darken),
+    _moved(degrees=15),
+    _moved(degrees=30),
+    _moved(zoom=0.8),
+    _moved(zoom=1.25),
+    _moved(shift=0.1),
+    _covered("mouth covered", 0.62, 1.0),
+    _covered("eyes covered", 0.25, 0.5),
+)
+"""The first is none at all, for comparison."""
