@@ -23,6 +23,7 @@ class Augmentation:
         jpeg: probability of JPEG artefacts, quality 25-90.
         noise: probability of sensor noise of up to 10 grey levels.
         occlusion: probability of a grey block over part of the face.
+        covered: largest width and height of that block, as a share of the side; a tenth at least.
     """
 
     flip: float = 0.5
@@ -36,6 +37,7 @@ class Augmentation:
     jpeg: float = 0.25
     noise: float = 0.15
     occlusion: float = 0.25
+    covered: float = 0.35
 
     def scaled(self, strength: float) -> "Augmentation":
         """The same in every way but `strength` times as strong, 0-1: half for 0.5.
@@ -72,7 +74,7 @@ def augment(
     if rng.random() < how.lighting:
         image = _relight(image, rng)
     if rng.random() < how.occlusion:
-        image = _occlude(image, rng)
+        image = _occlude(image, how.covered, rng)
     if rng.random() < how.low_resolution:
         image = shrink(image, int(rng.integers(how.smallest, image.shape[0])))
     if rng.random() < how.blur:
@@ -124,13 +126,15 @@ def _relight(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.u
     return relit
 
 
-def _occlude(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+def _occlude(
+    image: NDArray[np.uint8], covered: float, rng: np.random.Generator
+) -> NDArray[np.uint8]:
     side = image.shape[0]
-    height, width = (rng.uniform(0.1, 0.35, 2) * side).astype(int)
+    height, width = (rng.uniform(0.1, covered, 2) * side).astype(int)
     top, left = int(rng.integers(0, side - height)), int(rng.integers(0, side - width))
-    covered = image.copy()
-    covered[top : top + height, left : left + width] = rng.integers(0, 256)
-    return covered
+    blocked = image.copy()
+    blocked[top : top + height, left : left + width] = rng.integers(0, 256)
+    return blocked
 
 
 def shrink(image: NDArray[np.uint8], small: int) -> NDArray[np.uint8]:

@@ -32,7 +32,9 @@ def batches(
     # counts on the same number of steps in each.
     steps = len(training) // how.batch
     order = np.resize(order, steps * how.batch)
-    variation = how.augmentation if epoch < how.epochs else how.augmentation.scaled(0.5)
+    variation = how.augmentation
+    if epoch >= how.epochs:
+        variation = variation.scaled(how.finish_augmentation)
 
     def make(step: int) -> Batch:
         rows = order[step * how.batch : (step + 1) * how.batch]

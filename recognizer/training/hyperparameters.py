@@ -25,12 +25,13 @@ class Fitting:
             (progressive resizing, as in Tan and Le, 2021). Needs a network without layers that
             are tied to the size, as resnet9 and mini_xception are.
         small_size: side of the shrunk pictures, pixels.
-        finish_epochs: further passes with half the augmentation and a low rate: the network
-            settles on faces as they are, after having seen them battered.
+        finish_epochs: further passes with less augmentation and a low rate: the network settles
+            on faces as they are, after having seen them battered.
         finishes: how many such finishes follow one another, each from `finish_learning_rate`
             down to 0. With more than one, the weights that come out are the mean of what each
             ended with (stochastic weight averaging, Izmailov et al., 2018; here the batch
             statistics are averaged, too), which is steadier than any of them.
+        finish_augmentation: how strong the augmentation is in them, as a share of what it was.
         batch: faces per step.
         optimizer: "muon" for convolutions (see `optimizers.Muon`), "sgd" with Nesterov
             momentum, or "adam" (AdamW).
@@ -63,6 +64,7 @@ class Fitting:
     small_size: int = 32
     finish_epochs: int = 6
     finishes: int = 1
+    finish_augmentation: float = 0.5
     batch: int = 256
     optimizer: Literal["muon", "sgd", "adam"] = "sgd"
     schedule: Literal["cosine", "exponential"] = "cosine"

@@ -67,7 +67,7 @@ def claim(
         file.parent.mkdir(parents=True, exist_ok=True)
         _write(file, json.dumps(wanted, indent=2) + "\n")
         return
-    found = {**(defaults or {}), **_settings(file)}
+    found = _completed(_settings(file), defaults or {}, wanted)
     differing = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
     if differing:
         raise ValueError(
@@ -75,6 +75,19 @@ def claim(
             "differ). Use the same settings and data to go on, or another folder (--run) to begin "
             "anew."
         )
+
+
+def _completed(
+    found: Mapping[str, object], defaults: Mapping[str, object], wanted: Mapping[str, object]
+) -> dict[str, object]:
+    """What was found, with the defaults of what is wanted and missing, in its parts too."""
+    whole = {**defaults, **found}
+    for name, part in whole.items():
+        default, asked = defaults.get(name), wanted.get(name)
+        if isinstance(part, dict) and isinstance(default, dict) and isinstance(asked, dict):
+            added = {one: value for one, value in default.items() if one in asked}
+            whole[name] = {**added, **part}
+    return whole
 
 
 def _settings(file: Path) -> dict[str, object]:

@@ -58,7 +58,8 @@ LIMITS: Final[Mapping[str, Limits]] = {
     **dict.fromkeys(
         ("fer2013_weight", "balance", "distillation", "flip", "lighting", "low_resolution"), SHARE
     ),
-    **dict.fromkeys(("blur", "jpeg", "noise", "occlusion"), SHARE),
+    **dict.fromkeys(("blur", "jpeg", "noise", "occlusion", "finish_augmentation"), SHARE),
+    "covered": Limits(low=0.1, high=1, below=True),
     "rotation": Limits(high=180),
     "scale": Limits(low=0.1, high=10, rising=True),
     "smallest": AT_LEAST_1,  # And below the size of the pictures, where that is known.

@@ -45,6 +45,17 @@ def test_each_disturbance_changes_the_face(name: str, face: np.ndarray) -> None:
     assert not np.array_equal(disturbed, face)
 
 
+def test_a_block_covers_as_much_of_the_face_as_is_asked() -> None:
+    grey = np.full((48, 48), 255, np.uint8)
+
+    def most(covered: float) -> int:
+        how = replace(NOTHING, occlusion=1.0, covered=covered)
+        seen = [augment(grey, how, np.random.default_rng(seed)) != 255 for seed in range(300)]
+        return int(max(max(one.any(axis=0).sum(), one.any(axis=1).sum()) for one in seen))
+
+    assert [most(0.1), most(0.35), most(0.9)] == [4, 16, 43]
+
+
 def test_the_same_seed_gives_the_same_variation(face: np.ndarray) -> None:
     how = Augmentation()
     first = augment(face, how, np.random.default_rng(7))

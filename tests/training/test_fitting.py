@@ -27,6 +27,7 @@ from recognizer.training import (
     run_folders,
     steps,
 )
+from recognizer.training.batches import batches
 from recognizer.training.fitted import logits
 from recognizer.training.fitting import fit
 from recognizer.training.hyperparameters import Fitting
@@ -149,10 +150,14 @@ def test_a_setting_that_came_later_has_its_default_in_older_run_folders(tmp_path
     run_folders.claim_run(tmp_path, TINY, "data")
     config = json.loads((tmp_path / "config.json").read_text())
     assert config.pop("finishes") == 1
+    assert config["augmentation"].pop("covered") == TINY.augmentation.covered
     (tmp_path / "config.json").write_text(json.dumps(config))
     run_folders.claim_run(tmp_path, TINY, "data")
     with pytest.raises(ValueError, match=r"other settings \(finish_epochs, finishes differ"):
         run_folders.claim_run(tmp_path, replace(TINY, finishes=2, finish_epochs=1), "data")
+    other = replace(TINY, augmentation=replace(TINY.augmentation, covered=0.6))
+    with pytest.raises(ValueError, match=r"other settings \(augmentation differ"):
+        run_folders.claim_run(tmp_path, other, "data")
 
 
 def test_a_run_folder_of_other_data_is_refused(
@@ -355,6 +360,21 @@ def test_a_cpu_without_bfloat16_fits_in_float32(monkeypatch: pytest.MonkeyPatch)
     assert hyperparameters.best_precision() == "float32"
     monkeypatch.setattr(Path, "read_text", lambda *_, **__: "flags : avx512_bf16 amx_bf16")
     assert hyperparameters.best_precision() == "mixed_bfloat16"
+
+
+def test_the_finish_is_as_rough_as_asked(training: TrainingSet) -> None:
+    how = replace(TINY, epochs=1, finish_epochs=1, finish_augmentation=0.0)
+    weights = np.ones(len(training))
+    known = {image.tobytes() for image in normalize(training.images)}
+    known |= {image.tobytes() for image in normalize(training.images[:, :, ::-1])}
+
+    def untouched(how: Fitting, epoch: int) -> float:
+        shown = [image for batch in batches(training, weights, how, epoch) for image in batch[0]]
+        return float(np.mean([image.tobytes() in known for image in shown]))
+
+    assert untouched(how, epoch=1) == 1
+    assert untouched(how, epoch=0) < 0.2
+    assert untouched(replace(how, finish_augmentation=1.0), epoch=1) < 0.2
 
 
 def test_the_finish_starts_again_low_and_ends_at_nothing() -> None:
