@@ -80,7 +80,9 @@ def comparison(models: Sequence[Compared]) -> dict[str, Any]:
                 "confusion": charts.confusion(
                     f"confusion-{place}", one.ferplus.labels, one.ferplus.confusion
                 ),
-                "reliability": charts.reliability(f"reliability-{place}", one.ferplus.reliability),
+                "reliability": charts.reliability(
+                    f"reliability-{place}", one.ferplus.reliability, one.ferplus.chance
+                ),
             }
             for place, one in enumerate(evaluated)
         ],
@@ -118,7 +120,9 @@ def _protocol(protocol: Protocol, numbers: Sequence[Number]) -> dict[str, Any]:
         "confusion": charts.confusion(f"{key}-confusion", protocol.labels, protocol.confusion),
         "bars": charts.class_bars(f"{key}-classes", protocol.classes),
         "classes": [_class(one) for one in protocol.classes],
-        "reliability": charts.reliability(f"{key}-reliability", protocol.reliability),
+        "reliability": charts.reliability(
+            f"{key}-reliability", protocol.reliability, protocol.chance
+        ),
         "bins": _bins(protocol.reliability),
     }
 

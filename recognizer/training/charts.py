@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.training import svg
-from recognizer.training.metrics import Floats, Labels, Reliability, wilson_interval
+from recognizer.training.metrics import Chance, Floats, Labels, Reliability, wilson_interval
 
 WIDTH: Final = 400
 _QUARTERS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -173,7 +173,7 @@ def _weakest(classes: Sequence[ClassBars]) -> str:
     )
 
 
-def reliability(key: str, bins: Reliability) -> str:
+def reliability(key: str, bins: Reliability, chance: Chance) -> str:
     """Accuracy over confidence in the bins of the ECE, and below how many rows each has."""
     plot = svg.Plot(44, 10, 346, 250, (0, 1), (0, 1))
     size = len(bins.count)
@@ -198,16 +198,15 @@ def reliability(key: str, bins: Reliability) -> str:
         )
     body.append(svg.line(plot.x(0), plot.y(0), plot.x(1), plot.y(1), "ideal"))
     body.append(svg.text(plot.x(0.03), plot.y(0.92), f"ECE {bins.ece:.4f}", "value strong"))
-    expected, at_most = bins.chance
-    by_chance = f"by chance {expected:.4f}, 95% below {at_most:.4f}"
+    by_chance = f"by chance {chance.expected:.4f}, 95% limit {chance.at_most:.4f}"
     body.append(svg.text(plot.x(0.03), plot.y(0.86), by_chance, "small"))
     body.append(svg.text(plot.x(0.03), plot.y(0.79), "accuracy ↑", "quiet"))
     body += _histogram(bins.count, svg.Plot(44, 304, 346, 40, (0, 1), (0, bins.count.max())))
     told = (
         f"Accuracy in {size} equally wide bins of confidence, with 95% intervals. Expected "
-        f"calibration error {bins.ece:.4f}; a perfectly calibrated model would show {expected:.4f} "
-        f"on as many rows, and below {at_most:.4f} in 95% of draws. Bars that end on the diagonal "
-        "are well calibrated."
+        f"calibration error {bins.ece:.4f}; by chance alone a perfectly calibrated model would "
+        f"show {chance.expected:.4f}, and in 95% of draws less than {chance.at_most:.4f}. Bars "
+        "that end on the diagonal are well calibrated."
     )
     return svg.chart(key, (WIDTH, 378), "Reliability diagram", told, body)
 

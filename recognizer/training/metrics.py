@@ -1,7 +1,7 @@
 """Numbers about predictions; NumPy only, so that serving can evaluate without TensorFlow."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,6 @@ Labels = NDArray[np.int64]
 
 ECE_BINS = 15
 _Z95 = 1.959964  # Standard deviations to either side that hold 95% of a normal distribution.
-_Z90 = 1.644854  # As many hold 90%, so that 95% lie below the upper one.
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,13 +21,11 @@ class Reliability:
         count: int64, rows in the bin; bin b holds confidences from b/bins up to (b+1)/bins.
         confidence: their mean highest probability, nan where there is no row.
         accuracy: the share of them that is right, nan where there is no row.
-        variance: of how many of them are right, if each is so with the probability it states.
     """
 
     count: Labels
     confidence: Floats
     accuracy: Floats
-    variance: Floats
 
     @property
     def ece(self) -> float:
@@ -36,18 +33,12 @@ class Reliability:
         gaps = np.nan_to_num(np.abs(self.confidence - self.accuracy))
         return float((self.count * gaps).sum() / self.count.sum())
 
-    @property
-    def chance(self) -> tuple[float, float]:
-        """The ECE that a perfectly calibrated model would show on such rows, by chance alone.
 
-        Its expected value, and what it stays below 95 times in 100. An ECE below that is no sign
-        of miscalibration (consistency resampling, Bröcker and Smith, 2007; here in closed form:
-        each bin's gap is the absolute value of a normal variable).
-        """
-        rows = self.count.sum()
-        mean = np.sqrt(2 / np.pi * self.variance).sum() / rows
-        deviation = np.sqrt((1 - 2 / np.pi) * self.variance.sum()) / rows
-        return float(mean), float(mean + _Z90 * deviation)
+class Chance(NamedTuple):
+    """An ECE without any miscalibration: what to expect of it, and its 95% limit."""
+
+    expected: float
+    at_most: float
 
 
 def summary(probabilities: Floats, labels: Labels, names: tuple[str, ...]) -> dict[str, Any]:
@@ -60,9 +51,9 @@ def summary(probabilities: Floats, labels: Labels, names: tuple[str, ...]) -> di
 
     Returns:
         n, accuracy, top2_accuracy, macro_f1, mean_recall (each class counts the same; also
-        called balanced accuracy, or UAR), ece, ece_by_chance (what to expect of a perfectly
-        calibrated model), per_class and confusion (rows are true classes, columns predicted
-        ones, both in the order of `names`). Means leave out classes without a row.
+        called balanced accuracy, or UAR), ece, ece_by_chance (see there), per_class and
+        confusion (rows are true classes, columns predicted ones, both in the order of `names`).
+        Means leave out classes without a row.
     """
     if not len(labels):
         raise ValueError("There is no row to evaluate.")
@@ -72,15 +63,14 @@ def summary(probabilities: Floats, labels: Labels, names: tuple[str, ...]) -> di
     per_class = {name: _class_scores(confusion, index) for index, name in enumerate(names)}
     present = [scores for scores in per_class.values() if scores["n"]]
     second = np.argsort(-probabilities, axis=1, kind="stable")[:, :2]
-    bins = reliability(probabilities, labels)
     return {
         "n": len(labels),
         "accuracy": float((predicted == labels).mean()),
         "top2_accuracy": float((second == labels[:, None]).any(axis=1).mean()),
         "macro_f1": float(np.mean([scores["f1"] for scores in present])),
         "mean_recall": float(np.mean([scores["recall"] for scores in present])),
-        "ece": bins.ece,
-        "ece_by_chance": bins.chance[0],
+        "ece": ece(probabilities, labels),
+        "ece_by_chance": ece_by_chance(probabilities)._asdict(),
         "per_class": per_class,
         "confusion": confusion.tolist(),
     }
@@ -102,6 +92,32 @@ def ece(probabilities: Floats, labels: Labels, bins: int = ECE_BINS) -> float:
     return reliability(probabilities, labels, bins).ece
 
 
+def ece_by_chance(
+    probabilities: Floats, bins: int = ECE_BINS, seed: int = 0, samples: int = 1000
+) -> Chance:
+    """The ECE that a perfectly calibrated model would show with these confidences.
+
+    Few rows look miscalibrated by chance alone. So labels are drawn from the probabilities
+    themselves, many times (consistency resampling, Bröcker and Smith, 2007): 95% of the draws
+    lie below the limit, and an ECE below it is no sign of miscalibration.
+
+    Args:
+        probabilities: (N, K), rows sum to 1.
+        bins: of the ECE.
+        seed: of the draws.
+        samples: how many.
+    """
+    rng = np.random.default_rng(seed)
+    confidence = probabilities.max(axis=1)
+    place = np.eye(bins)[bin_of(confidence, bins)]
+    drawn = [
+        np.abs((confidence - (rng.random(len(confidence)) < confidence)) @ place).sum()
+        for _ in range(samples)
+    ]
+    shown = np.array(drawn) / len(confidence)
+    return Chance(float(shown.mean()), float(np.quantile(shown, 0.95)))
+
+
 def reliability(probabilities: Floats, labels: Labels, bins: int = ECE_BINS) -> Reliability:
     """The bins of the ECE: how sure the model was, and how often it was right.
 
@@ -114,13 +130,11 @@ def reliability(probabilities: Floats, labels: Labels, bins: int = ECE_BINS) -> 
     right = probabilities.argmax(axis=1) == labels
     place = bin_of(confidence, bins)
     count = np.bincount(place, minlength=bins)
-    variance: Floats = confidence * (1 - confidence)
     with np.errstate(invalid="ignore"):
         return Reliability(
             count=count,
             confidence=np.bincount(place, weights=confidence, minlength=bins) / count,
             accuracy=np.bincount(place, weights=right, minlength=bins) / count,
-            variance=np.bincount(place, weights=variance, minlength=bins).astype(np.float64),
         )
 
 

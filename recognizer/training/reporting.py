@@ -15,7 +15,7 @@ from recognizer.training.corruptions import corrupted as spoil
 from recognizer.training.datasets.faces import FER2013_LABELS, Faces
 from recognizer.training.evaluation import Answers, answer, face_times, intervals, scores
 from recognizer.training.labelling import Labelling
-from recognizer.training.metrics import Reliability
+from recognizer.training.metrics import Chance, Reliability
 from recognizer.vision.cards import ModelCard, UncertaintyRule
 from recognizer.vision.classification import OnnxClassifier
 from recognizer.vision.emotions import EMOTIONS
@@ -103,6 +103,7 @@ class Protocol:
     confusion: NDArray[np.int64]
     classes: tuple[ClassBars, ...]
     reliability: Reliability
+    chance: Chance
 
     def number(self, name: str) -> Number:
         return next(one for one in self.numbers if one.name == name)
@@ -363,6 +364,7 @@ def _protocol(
             for name, low, high in zip(labels, lows, highs, strict=True)
         ),
         reliability=reliability,
+        chance=Chance(**found["ece_by_chance"]),
     )
 
 

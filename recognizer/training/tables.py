@@ -103,7 +103,7 @@ def alone(one: Evaluated) -> list[str]:
     return [
         *lines,
         "\nIn brackets 95% intervals: Wilson's of recalls, bootstrap of all else.",
-        "By chance: the ECE that a perfectly calibrated model would show on as many rows.",
+        "By chance: the ECE of a perfectly calibrated model; 95 of 100 lie below the limit.",
     ]
 
 
@@ -112,8 +112,8 @@ def _where(one: Evaluated) -> str:
 
 
 def _lines(protocol: Protocol, numbers: Sequence[Number]) -> list[str]:
-    expected, at_most = protocol.reliability.chance
-    by_chance = f"  by chance {expected:.4f}, 95% below {at_most:.4f}"
+    chance = protocol.chance
+    by_chance = f"  by chance {chance.expected:.4f}, 95% limit {chance.at_most:.4f}"
     return [
         f"  {'n':20} {protocol.rows}",
         *(_line(number, by_chance if number.name == "ece" else "") for number in numbers),

@@ -18,13 +18,14 @@ CLASSES = [
 ]
 PROBABILITIES = np.array([[0.9, 0.1], [0.94, 0.06], [0.45, 0.55], [1.0, 0.0]])
 BINS = metrics.reliability(PROBABILITIES, np.array([0, 1, 1, 0]))
+CHANCE = metrics.Chance(0.01, 0.02)
 CURVE = Series(NASTY, np.linspace(0.01, 1, 100), np.linspace(0, 0.2, 100))
 COUNTS = np.array([[7, 2], [0, 1]])
 
 CHARTS: dict[str, Callable[[], str]] = {
     "confusion": lambda: charts.confusion("k", [NASTY, "sad"], COUNTS),
     "class_bars": lambda: charts.class_bars("k", CLASSES),
-    "reliability": lambda: charts.reliability("k", BINS),
+    "reliability": lambda: charts.reliability("k", BINS, CHANCE),
     "risk_coverage": lambda: charts.risk_coverage("k", [CURVE], [Spot(0.8, 0.1, NASTY)], CURVE),
     "several curves": lambda: charts.risk_coverage("k", [CURVE] * 9, [Spot(0.2, 0.1, "a")] * 9),
     "lines": lambda: charts.lines("k", NASTY, [CURVE], shares=True),
@@ -119,14 +120,14 @@ def test_a_matrix_without_a_mistake_tells_none() -> None:
 
 
 def test_the_reliability_diagram_has_a_bar_and_a_count_for_every_bin_with_rows() -> None:
-    chart = charts.reliability("k", BINS)
+    chart = charts.reliability("k", BINS, CHANCE)
     filled = int((BINS.count > 0).sum())
     assert filled == 3
     assert len(shapes(chart, "rect", "soft")) == filled
     assert len(shapes(chart, "path", "whisker")) == filled
     assert len(shapes(chart, "rect", "quiet")) == metrics.ECE_BINS
     assert f"ECE {BINS.ece:.4f}" in words(chart)
-    assert "by chance {:.4f}, 95% below {:.4f}".format(*BINS.chance) in words(chart)
+    assert "by chance 0.0100, 95% limit 0.0200" in words(chart)
 
 
 def test_a_long_curve_is_thinned_and_its_restless_start_left_out() -> None:

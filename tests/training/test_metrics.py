@@ -50,14 +50,19 @@ def test_ece_takes_each_bin_by_itself() -> None:
     assert metrics.ece(probabilities, labels) == pytest.approx((0.2 + 0.2) / 2)
 
 
-def test_the_ece_by_chance_is_what_labels_drawn_from_the_probabilities_show() -> None:
-    rng = np.random.default_rng(0)
-    top = rng.beta(4, 2, 2000) / 2 + 0.5
+@pytest.mark.parametrize("rows", [20, 100, 2000])
+def test_the_ece_by_chance_is_what_a_calibrated_model_shows(rows: int) -> None:
+    rng = np.random.default_rng(rows)
+    top = rng.beta(4, 2, rows) / 2 + 0.5
     probabilities = np.stack([top, 1 - top], axis=1)
-    drawn = [metrics.ece(probabilities, (rng.random(2000) > top).astype(int)) for _ in range(1000)]
-    expected, at_most = metrics.reliability(probabilities, np.zeros(2000, int)).chance
-    assert expected == pytest.approx(np.mean(drawn), rel=0.03)
-    assert np.mean(np.array(drawn) < at_most) == pytest.approx(0.95, abs=0.02)
+    shown = [metrics.ece(probabilities, (rng.random(rows) > top).astype(int)) for _ in range(2000)]
+    chance = metrics.ece_by_chance(probabilities)
+    assert chance.expected == pytest.approx(np.mean(shown), rel=0.03)
+    assert np.mean(np.array(shown) < chance.at_most) == pytest.approx(0.95, abs=0.015)
+
+
+def test_where_nothing_is_doubted_no_error_comes_by_chance() -> None:
+    assert metrics.ece_by_chance(np.tile([0.0, 1.0], (5, 1))) == (0.0, 0.0)
 
 
 def test_certainty_of_one_falls_into_the_last_bin() -> None:
