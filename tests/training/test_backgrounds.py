@@ -36,13 +36,29 @@ def test_every_photo_gives_as_many(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.crops, again.crops)
 
 
-def test_what_is_no_photo_is_named_and_left_out(tmp_path: Path) -> None:
+def test_a_photo_that_cannot_be_read_is_named_and_left_out(tmp_path: Path) -> None:
     save(tmp_path / "wall.png", np.full((100, 100, 3), 90, np.uint8))
-    (tmp_path / "notes.txt").write_text("no photo")
+    (tmp_path / "broken.PNG").write_text("no photo")
     lines: list[str] = []
     assert len(read_backgrounds(tmp_path, 4, lines.append)) == 2
     (line,) = lines
-    assert "notes.txt" in line
+    assert "broken.PNG" in line
+
+
+def test_what_lies_beside_the_photos_changes_nothing(tmp_path: Path) -> None:
+    save(tmp_path / "wall.png", np.full((100, 100, 3), 90, np.uint8))
+    for name in ("notes.txt", "__pycache__/notes.pyc"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("no photo")
+    lines: list[str] = []
+    assert len(read_backgrounds(tmp_path, 4, lines.append)) == 4
+    assert lines == []
+
+
+def test_photos_need_no_names_of_photos(tmp_path: Path) -> None:
+    save(tmp_path / "wall.png", np.full((100, 100, 3), 90, np.uint8))
+    (tmp_path / "wall.png").rename(tmp_path / "wall")
+    assert len(read_backgrounds(tmp_path, 4, print)) == 4
 
 
 def test_a_folder_without_photos_is_refused(tmp_path: Path) -> None:

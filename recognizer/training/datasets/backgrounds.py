@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.training.datasets.faces import DatasetError
-from recognizer.training.datasets.pictures import files_below, grey_square, read_image
+from recognizer.training.datasets.pictures import PICTURES, files_below, grey_square, read_image
 from recognizer.training.datasets.progress import bar
 from recognizer.vision import boxes as b
 from recognizer.vision.boxes import Floats
@@ -47,9 +47,10 @@ def read_backgrounds(
     """Cut about `count` crops out of the photos in a folder, beside the faces that are there.
 
     Args:
-        folder: photos; the folders in it are looked through, too.
+        folder: photos, by the ends of their names, or of any names where none ends so; the
+            folders in it are looked through, too, and other files may lie there.
         count: how many crops, as many from each photo.
-        report: told of each file that is no readable photo.
+        report: told of each photo that cannot be read.
         size: side of the crops.
         seed: drives where they are cut.
 
@@ -62,6 +63,7 @@ def read_backgrounds(
     detector = MTCNN(min_face=20, thresholds=_DOUBTFUL)
     cut: list[list[NDArray[np.uint8]]] = []
     files = files_below(folder)
+    files = [file for file in files if file.suffix.casefold() in PICTURES] or files
     for file in bar(files, "backgrounds", "photo"):
         image = read_image(file)
         if isinstance(image, str):

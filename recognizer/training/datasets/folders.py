@@ -17,7 +17,7 @@ from recognizer.training.datasets.classes import (
     fer2013_label,
     only_digits,
 )
-from recognizer.training.datasets.pictures import Plan, files_below, subfolders
+from recognizer.training.datasets.pictures import PICTURES, Plan, files_below, subfolders
 from recognizer.training.datasets.result import Problem
 
 SPLIT_FOLDERS: Final = "split folders: train/<class>/* and test/<class>/* or validation/<class>/*"
@@ -43,7 +43,6 @@ _SPLITS: Final = {
     "publictest": "PublicTest",
     "privatetest": "PrivateTest",
 }
-_PICTURES: Final = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".avif")
 
 
 def plan_folders(root: Path, hold_out: bool) -> Plan | None:
@@ -165,7 +164,7 @@ def refuse_loose(plan: Plan, folder: Path) -> None:
     loose = [
         file
         for file in folder.iterdir()
-        if file.suffix.casefold() in _PICTURES
+        if file.suffix.casefold() in PICTURES
         and not file.name.startswith(".")
         and not (folder == plan.root and file.match(SHEETS))
         and file.is_file()

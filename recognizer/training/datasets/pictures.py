@@ -14,6 +14,11 @@ from recognizer.training.datasets.progress import bar
 from recognizer.training.datasets.result import Bad, Problem, Reading, settle
 from recognizer.vision.images import Undecodable, decode
 
+PICTURES: Final = frozenset(
+    (".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".avif", ".heic", ".heif")
+)
+"""How the names of picture files end."""
+
 # What file managers and archivers leave behind.
 _LITTER: Final = ("thumbs.db", "desktop.ini", "__macosx")
 
