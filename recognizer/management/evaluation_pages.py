@@ -12,12 +12,12 @@ from recognizer.training.histories import CurveGroup
 from recognizer.training.metrics import Reliability
 from recognizer.training.reporting import (
     Compared,
+    Corrupted,
     Evaluated,
     Mistake,
     Number,
     Protocol,
     Selection,
-    Spoilt,
 )
 from recognizer.vision.emotions import percent
 
@@ -200,14 +200,14 @@ def _corrupted(models: Sequence[Evaluated]) -> list[dict[str, Any]]:
             )
             if any(same.coverage for same in one.corrupted)
             else "",
-            "rows": [_spoilt(same) for same in one.corrupted],
+            "rows": [_answers(same) for same in one.corrupted],
         }
         for place, one in enumerate(models)
         if one.corrupted
     ]
 
 
-def _spoilt(one: Spoilt) -> dict[str, str]:
+def _answers(one: Corrupted) -> dict[str, str]:
     return {
         "name": one.name,
         "accuracy": f"{one.accuracy:.1%}",

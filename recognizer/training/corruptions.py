@@ -2,7 +2,8 @@
 
 The idea is ImageNet-C's (Hendrycks and Dietterich, 2019): the same pictures, spoilt in one known
 way at a time, most of them further than the augmentation of the training goes. Theirs are photos
-of 224 pixels; ours are faces of some 48, and what happens to those.
+of 224 pixels; these are for faces of some 48, as they are given to the model: found already, cut
+out and turned.
 """
 
 from collections.abc import Callable
@@ -24,26 +25,36 @@ class Corruption:
     """One way to spoil a face.
 
     Attributes:
+        key: for programs.
         name: for people, what the picture then is.
         spoil: gives a spoilt copy of a square grey face, (side, side) uint8 0-255, and may draw
             from the generator.
+        pixels: share of the picture's pixels, along a side, that it is made of afterwards.
     """
 
+    key: str
     name: str
     spoil: Callable[[Grey, np.random.Generator], Grey]
+    pixels: float = 1.0
 
 
-def corrupted(faces: Faces, how: Corruption, seed: int = 0) -> Faces:
+def corrupt(faces: Faces, how: Corruption, seed: int = 0) -> Faces:
     """The same faces, every picture spoilt; the same ones again for the same seed."""
     rng = np.random.default_rng(seed)
     return replace(faces, images=np.stack([how.spoil(image, rng) for image in faces.images]))
 
 
-def _moved(degrees: float = 0, zoom: float = 1, shift: float = 0) -> Corruption:
+def _shrunk(key: str, name: str, pixels: float) -> Corruption:
+    return Corruption(
+        key, name, lambda image, _rng: shrink(image, round(pixels * image.shape[0])), pixels
+    )
+
+
+def _moved(
+    key: str, name: str, degrees: float = 0, zoom: float = 1, shift: float = 0
+) -> Corruption:
     """Turned, zoomed, or shifted to the lower right by a share of the side."""
-    turned, cut = f"turned {degrees:g}°", f"cut {1 / zoom:.3g} times as wide"
-    name = turned if degrees else cut if zoom != 1 else f"shifted by {shift:.0%}"
-    return Corruption(name, lambda image, _rng: _move(image, degrees, zoom, shift))
+    return Corruption(key, name, lambda image, _rng: _move(image, degrees, zoom, shift))
 
 
 def _move(image: Grey, degrees: float, zoom: float, shift: float) -> Grey:
@@ -72,7 +83,7 @@ def _darken(image: Grey, _rng: np.random.Generator) -> Grey:
     return as_grey(255 * (image / 255) ** 2.2)
 
 
-def _covered(name: str, top: float, bottom: float) -> Corruption:
+def _covered(key: str, name: str, top: float, bottom: float) -> Corruption:
     """A band across the face, in shares of its side, is grey."""
 
     def cover(image: Grey, _rng: np.random.Generator) -> Grey:
@@ -80,24 +91,24 @@ def _covered(name: str, top: float, bottom: float) -> Corruption:
         copy[round(top * side) : round(bottom * side)] = 128
         return copy
 
-    return Corruption(name, cover)
+    return Corruption(key, name, cover)
 
 
 CORRUPTIONS: Final = (
-    Corruption("as they are", lambda image, _rng: image),
-    Corruption("from 24 pixels", lambda image, _rng: shrink(image, 24)),
-    Corruption("from 16 pixels", lambda image, _rng: shrink(image, 16)),
-    Corruption("blurred, σ 1/32 of the side", _blur),
-    Corruption("noise, σ 12 of 255", _add_noise),
-    Corruption("JPEG, quality 15", lambda image, _rng: compress(image, 15)),
-    Corruption("lit from one side", _light),
-    Corruption("dark, gamma 2.2", _darken),
-    _moved(degrees=15),
-    _moved(degrees=30),
-    _moved(zoom=0.8),
-    _moved(zoom=1.25),
-    _moved(shift=0.1),
-    _covered("mouth covered", 0.62, 1.0),
-    _covered("eyes covered", 0.25, 0.5),
+    Corruption("none", "as they are", lambda image, _rng: image),
+    _shrunk("half_size", "shrunk to a half", 1 / 2),
+    _shrunk("third_size", "shrunk to a third", 1 / 3),
+    Corruption("blur", "blurred, σ 1/32 of the side", _blur),
+    Corruption("noise", "noise, σ 12 of 255", _add_noise),
+    Corruption("jpeg_15", "JPEG, quality 15", lambda image, _rng: compress(image, 15)),
+    Corruption("side_light", "lit from one side", _light),
+    Corruption("dark", "dark, gamma 2.2", _darken),
+    _moved("turned_15", "turned 15°", degrees=15),
+    _moved("turned_30", "turned 30°", degrees=30),
+    _moved("loose_cut", "cut 1.25 times as wide", zoom=0.8),
+    _moved("tight_cut", "cut 0.8 times as wide", zoom=1.25),
+    _moved("shifted", "shifted by 10%", shift=0.1),
+    _covered("mouth_covered", "mouth covered", 0.62, 1.0),
+    _covered("eyes_covered", "eyes covered", 0.25, 0.5),
 )
 """The first is none at all, for comparison."""

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from recognizer.training import metrics
 from recognizer.training.bootstrap import Interval
 from recognizer.training.charts import ClassBars, Series
-from recognizer.training.corruptions import CORRUPTIONS, Corruption
-from recognizer.training.corruptions import corrupted as spoil
+from recognizer.training.corruptions import CORRUPTIONS, Corruption, corrupt
 from recognizer.training.datasets.faces import FER2013_LABELS, Faces
 from recognizer.training.evaluation import Answers, answer, face_times, intervals, scores
 from recognizer.training.labelling import Labelling
@@ -144,15 +143,16 @@ class Mistake:
 
 
 @dataclass(frozen=True, slots=True)
-class Spoilt:
+class Corrupted:
     """How a model does on faces that one corruption spoilt: shares of the FER+ majority's rows.
 
     Attributes:
-        name: what the pictures are.
+        key, name: of the corruption.
         accuracy_interval: Wilson's, 95%, as is the other.
         selective_error: None where the model answers none, as is its interval.
     """
 
+    key: str
     name: str
     accuracy: float
     accuracy_interval: Interval
@@ -186,7 +186,7 @@ class Evaluated:
     selection: Selection
     right: NDArray[np.bool_]
     agreement: float
-    corrupted: tuple[Spoilt, ...] = ()
+    corrupted: tuple[Corrupted, ...] = ()
 
     @property
     def headlines(self) -> tuple[Number, ...]:
@@ -225,16 +225,25 @@ class Compared:
 
 def corrupted(
     classifier: OnnxClassifier, faces: Faces, sides: NDArray[np.float64] | None = None
-) -> tuple[Spoilt, ...]:
-    """How a model does on the same faces with each of `CORRUPTIONS`; takes as `answer` does."""
-    return tuple(_spoilt(how, answer(classifier, spoil(faces, how), sides)) for how in CORRUPTIONS)
+) -> tuple[Corrupted, ...]:
+    """How a model does on the same faces with each of `CORRUPTIONS`; takes what `answer` does."""
+    margin = classifier.card.preprocessing.margin
+    found = []
+    for how in CORRUPTIONS:
+        spoilt = corrupt(faces, how)
+        # A photo of so few pixels has a smaller face, and the site would not answer a small one.
+        own = how.pixels * faces.images.shape[1] / margin
+        fewer = sides if sides is None or how.pixels == 1 else np.minimum(sides, own)
+        found.append(_corrupted(how, answer(classifier, spoilt, fewer)))
+    return tuple(found)
 
 
-def _spoilt(how: Corruption, answers: Answers) -> Spoilt:
+def _corrupted(how: Corruption, answers: Answers) -> Corrupted:
     found = scores(answers)["ferplus"]
     answered = answers.agreed & answers.answered
     wrong = answers.wrong[answered]
-    return Spoilt(
+    return Corrupted(
+        key=how.key,
         name=how.name,
         accuracy=found["accuracy"],
         accuracy_interval=_wilson(~answers.wrong[answers.agreed]),

@@ -42,7 +42,8 @@ def claim_run(run: Path, how: Fitting, data: str) -> None:
     settings = _of_the_run(how) | paths | {"architecture": name_of(how.network), "data": data}
     if weights := settings["network"].get("weights"):
         settings["network"]["weights"] = _whole(weights)
-    claim(run / CONFIG, settings, _of_the_run(Fitting()))
+    defaults = Fitting(network=type(how.network)())
+    claim(run / CONFIG, settings, _of_the_run(defaults))
 
 
 def _of_the_run(how: Fitting) -> dict[str, Any]:
@@ -80,7 +81,7 @@ def claim(
 def _completed(
     found: Mapping[str, object], defaults: Mapping[str, object], wanted: Mapping[str, object]
 ) -> dict[str, object]:
-    """What was found, with the defaults of what is wanted and missing, in its parts too."""
+    """What was found; what it lacks has its default, inside `network` and `augmentation` too."""
     whole = {**defaults, **found}
     for name, part in whole.items():
         default, asked = defaults.get(name), wanted.get(name)

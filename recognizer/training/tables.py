@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from recognizer.training.charts import ClassBars
-from recognizer.training.reporting import Compared, Evaluated, Number, Protocol, Spoilt
+from recognizer.training.reporting import Compared, Corrupted, Evaluated, Number, Protocol
 
 Row = tuple[str, list[str]]
 """A label, and one cell per model."""
@@ -52,12 +52,12 @@ def _recall(one: ClassBars) -> str:
 def corrupted_rows(models: Sequence[Evaluated]) -> list[Row]:
     """A row for each way to spoil the pictures, if that was asked; `CORRUPTED` says of what."""
     return [
-        (same[0].name, [_spoilt(one) for one in same])
+        (same[0].name, [_corrupted(one) for one in same])
         for same in zip(*(one.corrupted for one in models), strict=True)
     ]
 
 
-def _spoilt(one: Spoilt) -> str:
+def _corrupted(one: Corrupted) -> str:
     wrong = "–" if one.selective_error is None else f"{one.selective_error:.1%}"
     return " / ".join(
         [f"{one.accuracy:.1%}", f"{one.mean_recall:.1%}", f"{one.coverage:.1%}", wrong]
@@ -184,10 +184,8 @@ def as_json(one: Compared) -> dict[str, Any]:
 
 
 def corrupted_json(one: Evaluated) -> dict[str, Any]:
-    """`corrupted`: by the names of the corruptions, if that was asked; else nothing."""
-    found = {spoilt.name: asdict(spoilt) for spoilt in one.corrupted}
-    for spoilt in found.values():
-        del spoilt["name"]
+    """`corrupted`: by the keys of the corruptions, if that was asked; else nothing."""
+    found = {each.key: asdict(each) for each in one.corrupted}
     return {"corrupted": found} if found else {}
 
 

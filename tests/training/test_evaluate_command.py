@@ -145,14 +145,16 @@ def test_it_scores_the_pictures_spoilt_in_every_way(
     source = ["fer2013", str(dataset[0]), "--ferplus", str(dataset[1]), "--corrupted"]
     call_command("evaluate", *source, "--json", "--report", str(report))
     result = json.loads(capsys.readouterr().out)
-    assert list(result["corrupted"]) == [how.name for how in CORRUPTIONS]
-    untouched = result["corrupted"]["as they are"]
+    assert list(result["corrupted"]) == [how.key for how in CORRUPTIONS]
+    untouched = result["corrupted"]["none"]
     low, high = untouched.pop("accuracy_interval")
     assert low < untouched["accuracy"] < high
-    del untouched["selective_error_interval"]
+    del untouched["selective_error_interval"], untouched["key"], untouched["name"]
     assert untouched == {name: result["ferplus"][name] for name in untouched}
     page = report.read_text(encoding="utf-8")
-    assert page.count("mouth covered") >= 3  # two charts and the table
+    assert 'id="corrupted-accuracy-0-title"' in page
+    assert 'id="corrupted-error-0-title"' in page
+    assert '<th scope="row">mouth covered</th>' in page
 
     call_command("evaluate", *source)
     alone = capsys.readouterr().out
@@ -162,6 +164,17 @@ def test_it_scores_the_pictures_spoilt_in_every_way(
     assert re.search(rf"^  as they are +{re.escape(shown)}", alone, re.M)
     assert f"| as they are | {shown}" in compared
     assert compared.count("\n| ---") == 2
+
+
+def test_spoilt_faces_of_photos_are_refused_as_on_the_site(
+    photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call_command("evaluate", "faces", str(photos), "--detect", "--corrupted", "--json")
+    corrupted = json.loads(capsys.readouterr().out)["corrupted"]
+    assert corrupted["none"]["coverage"] == 1
+    # 16 pixels are too small a face; the photos' own sides would not be.
+    assert corrupted["third_size"]["coverage"] == 0
+    assert corrupted["third_size"]["selective_error"] is None
 
 
 def test_a_missing_file_is_named(dataset: tuple[Path, Path]) -> None:

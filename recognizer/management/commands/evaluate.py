@@ -62,7 +62,8 @@ class Command(TrainingCommand):
             "--corrupted",
             action="store_true",
             help="score every model on spoilt copies of the pictures, too: small, blurred, noisy, "
-            "compressed, badly lit, turned, loosely cut, covered in part",
+            "compressed, badly lit, turned, loosely cut, covered in part (spoilt as they are given "
+            "to the model, after any search for faces)",
         )
         which = parser.add_mutually_exclusive_group()
         which.add_argument("--model", default="", metavar="NAME", help=WHICH_MODEL)
@@ -113,14 +114,13 @@ class Command(TrainingCommand):
                 found_in = f"found in {len(seen[0])} of {len(faces)} pictures"
                 self.report(f"A face was {found_in}.")
                 words = replace(words, title=f"{words.title}, faces {found_in}")
-            keeping = [remembering(model, options["run"]) for model in models]
+            asked = [remembering(model, options["run"]) for model in models]
             answers = [
-                evaluation.answer(model, own, sides)
-                for model, own in zip(keeping, seen, strict=True)
+                evaluation.answer(model, own, sides) for model, own in zip(asked, seen, strict=True)
             ]
-            spoilt = [
+            corrupted = [
                 reporting.corrupted(model, own, sides) if options["corrupted"] else ()
-                for model, own in zip(keeping, seen, strict=True)
+                for model, own in zip(asked, seen, strict=True)
             ]
         except ValueError as error:
             raise CommandError(str(error)) from error
@@ -130,9 +130,9 @@ class Command(TrainingCommand):
         found = [
             replace(
                 reporting.evaluated(self.card(model), options["split"], words, said),
-                corrupted=worse,
+                corrupted=spoilt,
             )
-            for model, said, worse in zip(models, answers, spoilt, strict=True)
+            for model, said, spoilt in zip(models, answers, corrupted, strict=True)
         ]
         if options["compare"]:
             self.side_by_side(found, seen[0], options, missed)
