@@ -17,10 +17,11 @@ CORRUPTED: Final = "The same pictures spoilt: accuracy / mean recall / answered 
 def rows(models: Sequence[Compared]) -> list[Row]:
     """Everything that is compared, with 95% intervals in brackets."""
     evaluated = [one.evaluated for one in models]
-    table = [
-        (number.label, [_cell(one.ferplus, number.name) for one in evaluated])
-        for number in evaluated[0].headlines
-    ]
+    table = []
+    for number in evaluated[0].headlines:
+        table.append((number.label, [_cell(one.ferplus, number.name) for one in evaluated]))
+        if number.name == "ece":
+            table.append(("ECE by chance, 95% limit", [_chance(one.ferplus) for one in evaluated]))
     if len(models) > 1:
         table.insert(1, ("difference to the first", [_difference(one) for one in models]))
     labelling = evaluated[0].labelling
@@ -34,6 +35,10 @@ def rows(models: Sequence[Compared]) -> list[Row]:
     table.append(("ms a face, one core", [_milliseconds(one) for one in models]))
     table.append(("training time", [_effort(one.card.training) for one in evaluated]))
     return table
+
+
+def _chance(protocol: Protocol) -> str:
+    return f"{protocol.chance.expected:.4f}, {protocol.chance.at_most:.4f}"
 
 
 def _recalls(protocols: Sequence[Protocol]) -> list[Row]:

@@ -163,6 +163,11 @@ def test_it_scores_the_pictures_spoilt_in_every_way(
     shown = f"{untouched['accuracy']:.1%} / {untouched['mean_recall']:.1%} / "
     assert re.search(rf"^  as they are +{re.escape(shown)}", alone, re.M)
     assert f"| as they are | {shown}" in compared
+    chance = result["ferplus"]["ece_by_chance"]
+    assert (
+        f"| ECE by chance, 95% limit | {chance['expected']:.4f}, {chance['at_most']:.4f} |"
+        in compared
+    )
     assert compared.count("\n| ---") == 2
 
 
