@@ -8,11 +8,11 @@ import numpy as np
 
 from recognizer.training import charts, tables
 from recognizer.training.charts import Span, Spot
+from recognizer.training.corruptions import Corrupted
 from recognizer.training.histories import CurveGroup
 from recognizer.training.metrics import Reliability
 from recognizer.training.reporting import (
     Compared,
-    Corrupted,
     Evaluated,
     Mistake,
     Number,

@@ -76,7 +76,7 @@ def augment(
     if rng.random() < how.occlusion:
         image = _occlude(image, how.covered, rng)
     if rng.random() < how.low_resolution:
-        image = shrink(image, int(rng.integers(how.smallest, image.shape[0])))
+        image = coarsen(image, int(rng.integers(how.smallest, image.shape[0])))
     if rng.random() < how.blur:
         image = as_grey(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.2)))
     if rng.random() < how.noise:
@@ -137,7 +137,7 @@ def _occlude(
     return blocked
 
 
-def shrink(image: NDArray[np.uint8], small: int) -> NDArray[np.uint8]:
+def coarsen(image: NDArray[np.uint8], small: int) -> NDArray[np.uint8]:
     """The face as if it had been `small` pixels wide, at its own size again."""
     side = image.shape[0]
     shrunk = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.training import metrics
-from recognizer.training.augmentation import shrink
+from recognizer.training.augmentation import coarsen
 from recognizer.vision import uncertainty
 from recognizer.vision.cards import ScoreKind, UncertaintyRule
 from recognizer.vision.classification import Answers, softmax
@@ -244,7 +244,7 @@ def smallest_face(
     side = images.shape[1]
     full = _accuracy(classify, images, labels)
     for small in range(side, 7, -2):
-        shrunk = np.stack([shrink(image, small) for image in images])
+        shrunk = np.stack([coarsen(image, small) for image in images])
         if full - _accuracy(classify, shrunk, labels) > TOLERATED_LOSS:
             return float(round((small + 2) / margin))
     return float(round(8 / margin))

@@ -57,6 +57,17 @@ class Answers:
         wrong: NDArray[np.bool_] = self.probabilities.argmax(axis=1) != self.labels
         return wrong
 
+    @property
+    def coverage(self) -> float:
+        """Share of the agreed rows that the model answers."""
+        return float((self.agreed & self.answered).sum() / self.agreed.sum())
+
+    @property
+    def selective_error(self) -> float | None:
+        """Share of those answers that is wrong; None where there is none."""
+        answered = self.agreed & self.answered
+        return float(self.wrong[answered].mean()) if answered.any() else None
+
     @cached_property
     def asked(self) -> NDArray[np.bool_]:
         """(N,) the rows of the AUROC: agreed ones against disputed ones."""
@@ -123,20 +134,26 @@ def scores(answers: Answers) -> dict[str, Any]:
     return {
         "fer2013": None
         if own is None or not labelled.any()
-        else metrics.summary(own[labelled], answers.own_labels[labelled], FER2013_LABELS),
+        else _summary(own[labelled], answers.own_labels[labelled], FER2013_LABELS),
         "ferplus": _ferplus(answers),
     }
 
 
 def _ferplus(answers: Answers) -> dict[str, Any]:
     agreed, asked, wrong = answers.agreed, answers.asked, answers.wrong
-    answered = agreed & answers.answered
     return {
-        **metrics.summary(answers.probabilities[agreed], answers.labels[agreed], EMOTIONS),
-        "coverage": float(answered.sum() / agreed.sum()),
-        "selective_error": float(wrong[answered].mean()) if answered.any() else None,
+        **_summary(answers.probabilities[agreed], answers.labels[agreed], EMOTIONS),
+        "coverage": answers.coverage,
+        "selective_error": answers.selective_error,
         "aurc": metrics.aurc(answers.score[agreed], wrong[agreed]),
         "disagreement_auroc": metrics.auroc(answers.score[asked], answers.disputed[asked]),
+    }
+
+
+def _summary(probabilities: Floats, labels: Labels, names: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        **metrics.summary(probabilities, labels, names),
+        "ece_by_chance": metrics.ece_by_chance(probabilities)._asdict(),
     }
 
 

@@ -51,9 +51,9 @@ def summary(probabilities: Floats, labels: Labels, names: tuple[str, ...]) -> di
 
     Returns:
         n, accuracy, top2_accuracy, macro_f1, mean_recall (each class counts the same; also
-        called balanced accuracy, or UAR), ece, ece_by_chance (see there), per_class and
-        confusion (rows are true classes, columns predicted ones, both in the order of `names`).
-        Means leave out classes without a row.
+        called balanced accuracy, or UAR), ece, per_class and confusion (rows are true classes,
+        columns predicted ones, both in the order of `names`). Means leave out classes without
+        a row.
     """
     if not len(labels):
         raise ValueError("There is no row to evaluate.")
@@ -70,7 +70,6 @@ def summary(probabilities: Floats, labels: Labels, names: tuple[str, ...]) -> di
         "macro_f1": float(np.mean([scores["f1"] for scores in present])),
         "mean_recall": float(np.mean([scores["recall"] for scores in present])),
         "ece": ece(probabilities, labels),
-        "ece_by_chance": ece_by_chance(probabilities)._asdict(),
         "per_class": per_class,
         "confusion": confusion.tolist(),
     }

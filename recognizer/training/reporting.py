@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from recognizer.training import metrics
 from recognizer.training.bootstrap import Interval
 from recognizer.training.charts import ClassBars, Series
-from recognizer.training.corruptions import CORRUPTIONS, Corruption, corrupt
+from recognizer.training.corruptions import Corrupted
 from recognizer.training.datasets.faces import FER2013_LABELS, Faces
-from recognizer.training.evaluation import Answers, answer, face_times, intervals, scores
+from recognizer.training.evaluation import Answers, face_times, intervals, scores
 from recognizer.training.labelling import Labelling
 from recognizer.training.metrics import Chance, Reliability
 from recognizer.vision.cards import ModelCard, UncertaintyRule
@@ -142,26 +142,6 @@ class Mistake:
     votes: tuple[tuple[str, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Corrupted:
-    """How a model does on faces that one corruption spoilt: shares of the FER+ majority's rows.
-
-    Attributes:
-        key, name: of the corruption.
-        accuracy_interval: Wilson's, 95%, as is the other.
-        selective_error: None where the model answers none, as is its interval.
-    """
-
-    key: str
-    name: str
-    accuracy: float
-    accuracy_interval: Interval
-    mean_recall: float
-    coverage: float
-    selective_error: float | None
-    selective_error_interval: Interval | None
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluated:
     """One model on one split, with everything that a table or a page says about it.
@@ -186,7 +166,7 @@ class Evaluated:
     selection: Selection
     right: NDArray[np.bool_]
     agreement: float
-    corrupted: tuple[Corrupted, ...] = ()
+    corrupted: tuple[Corrupted, ...]
 
     @property
     def headlines(self) -> tuple[Number, ...]:
@@ -223,43 +203,13 @@ class Compared:
         return self.evaluated.card.name
 
 
-def corrupted(
-    classifier: OnnxClassifier, faces: Faces, sides: NDArray[np.float64] | None = None
-) -> tuple[Corrupted, ...]:
-    """How a model does on the same faces with each of `CORRUPTIONS`; takes what `answer` does."""
-    margin = classifier.card.preprocessing.margin
-    found = []
-    for how in CORRUPTIONS:
-        spoilt = corrupt(faces, how)
-        # A photo of so few pixels has a smaller face, and the site would not answer a small one.
-        own = how.pixels * faces.images.shape[1] / margin
-        fewer = sides if sides is None or how.pixels == 1 else np.minimum(sides, own)
-        found.append(_corrupted(how, answer(classifier, spoilt, fewer)))
-    return tuple(found)
-
-
-def _corrupted(how: Corruption, answers: Answers) -> Corrupted:
-    found = scores(answers)["ferplus"]
-    answered = answers.agreed & answers.answered
-    wrong = answers.wrong[answered]
-    return Corrupted(
-        key=how.key,
-        name=how.name,
-        accuracy=found["accuracy"],
-        accuracy_interval=_wilson(~answers.wrong[answers.agreed]),
-        mean_recall=found["mean_recall"],
-        coverage=found["coverage"],
-        selective_error=found["selective_error"],
-        selective_error_interval=_wilson(wrong) if len(wrong) else None,
-    )
-
-
-def _wilson(hits: NDArray[np.bool_]) -> Interval:
-    (low,), (high,) = metrics.wilson_interval(np.array([hits.sum()]), np.array([len(hits)]))
-    return float(low), float(high)
-
-
-def evaluated(card: ModelCard, split: str, labelling: Labelling, answers: Answers) -> Evaluated:
+def evaluated(
+    card: ModelCard,
+    split: str,
+    labelling: Labelling,
+    answers: Answers,
+    corrupted: tuple[Corrupted, ...] = (),
+) -> Evaluated:
     """Everything that a table or a page says about one model's answers."""
     found, ranges = scores(answers), intervals(answers)
     agreed, own, labelled = answers.agreed, answers.own, answers.own_labels >= 0
@@ -288,6 +238,7 @@ def evaluated(card: ModelCard, split: str, labelling: Labelling, answers: Answer
         selection=_selection(card, answers, found["ferplus"]),
         right=~answers.wrong[agreed],
         agreement=_agreement(answers),
+        corrupted=corrupted,
     )
 
 

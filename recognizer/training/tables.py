@@ -5,7 +5,8 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from recognizer.training.charts import ClassBars
-from recognizer.training.reporting import Compared, Corrupted, Evaluated, Number, Protocol
+from recognizer.training.corruptions import Corrupted
+from recognizer.training.reporting import Compared, Evaluated, Number, Protocol
 
 Row = tuple[str, list[str]]
 """A label, and one cell per model."""

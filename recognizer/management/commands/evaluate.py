@@ -20,7 +20,7 @@ from recognizer.management.dataset.options import (
     read_source,
 )
 from recognizer.services import model_versions
-from recognizer.training import evaluation, reporting, tables
+from recognizer.training import corruptions, evaluation, reporting, tables
 from recognizer.training.datasets.detected import detect
 from recognizer.training.datasets.faces import SPLITS, DatasetError, Faces
 from recognizer.training.datasets.reading import Reading
@@ -119,8 +119,8 @@ class Command(TrainingCommand):
                 evaluation.answer(model, own, sides) for model, own in zip(asked, seen, strict=True)
             ]
             corrupted = [
-                reporting.corrupted(model, own, sides) if options["corrupted"] else ()
-                for model, own in zip(asked, seen, strict=True)
+                corruptions.corrupted(model, own, said, sides) if options["corrupted"] else ()
+                for model, own, said in zip(asked, seen, answers, strict=True)
             ]
         except ValueError as error:
             raise CommandError(str(error)) from error
@@ -128,10 +128,7 @@ class Command(TrainingCommand):
             raise unusable(error) from error
         missed = {"no_face_found": len(faces) - len(seen[0])} if options["detect"] else {}
         found = [
-            replace(
-                reporting.evaluated(self.card(model), options["split"], words, said),
-                corrupted=spoilt,
-            )
+            reporting.evaluated(self.card(model), options["split"], words, said, spoilt)
             for model, said, spoilt in zip(models, answers, corrupted, strict=True)
         ]
         if options["compare"]:
