@@ -18,7 +18,7 @@ class Augmentation:
         shift: largest shift, as a share of the side, on each axis.
         lighting: probability of a change of gamma, contrast and brightness.
         low_resolution: probability of coming from a smaller face.
-        smallest: side in pixels of that smaller face.
+        smallest: side in pixels of that smaller face; a picture no larger than that stays sharp.
         blur: probability of a Gaussian blur of up to 1.2 pixels.
         jpeg: probability of JPEG artefacts, quality 25-90.
         noise: probability of sensor noise of up to 10 grey levels.
@@ -75,8 +75,9 @@ def augment(
         image = _relight(image, rng)
     if rng.random() < how.occlusion:
         image = _occlude(image, how.covered, rng)
-    if rng.random() < how.low_resolution:
-        image = coarsen(image, int(rng.integers(how.smallest, image.shape[0])))
+    side = image.shape[0]
+    if rng.random() < how.low_resolution and how.smallest < side:
+        image = coarsen(image, int(rng.integers(how.smallest, side)))
     if rng.random() < how.blur:
         image = as_grey(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.2)))
     if rng.random() < how.noise:
@@ -131,7 +132,7 @@ def _occlude(
 ) -> NDArray[np.uint8]:
     side = image.shape[0]
     height, width = (rng.uniform(0.1, covered, 2) * side).astype(int)
-    top, left = int(rng.integers(0, side - height)), int(rng.integers(0, side - width))
+    top, left = int(rng.integers(side - height + 1)), int(rng.integers(side - width + 1))
     blocked = image.copy()
     blocked[top : top + height, left : left + width] = rng.integers(0, 256)
     return blocked

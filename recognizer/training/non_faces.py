@@ -171,7 +171,7 @@ def background(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np
     match rng.integers(0, 3):
         case 0:
             small = int(rng.integers(side // 8, side // 3))
-            left, top = rng.integers(0, side - small, 2)
+            left, top = rng.integers(0, side - small + 1, 2)
             piece = image[top : top + small, left : left + small]
             return _resized(piece, side)
         case 1:

@@ -56,6 +56,21 @@ def test_a_block_covers_as_much_of_the_face_as_is_asked() -> None:
     assert [most(0.1), most(0.35), most(0.9)] == [4, 16, 43]
 
 
+def test_blocks_cover_every_part_of_the_face() -> None:
+    grey, how = np.full((48, 48), 255, np.uint8), replace(NOTHING, occlusion=1.0, covered=0.5)
+    seen = [augment(grey, how, np.random.default_rng(seed)) != 255 for seed in range(1000)]
+    covered = np.sum(seen, axis=0)
+    assert covered[0].any() and covered[-1].any()
+    assert covered[:, 0].any() and covered[:, -1].any()
+
+
+@pytest.mark.parametrize("side", [8, 16])
+def test_a_picture_too_small_to_shrink_stays_as_it_is(side: int) -> None:
+    face = np.arange(side * side, dtype=np.uint8).reshape(side, side)
+    coarse = replace(NOTHING, low_resolution=1.0, smallest=16)
+    assert np.array_equal(augment(face, coarse, np.random.default_rng(0)), face)
+
+
 def test_the_same_seed_gives_the_same_variation(face: np.ndarray) -> None:
     how = Augmentation()
     first = augment(face, how, np.random.default_rng(7))

@@ -95,7 +95,7 @@ def _places(
             break
         # All sizes alike, on a scale of ratios, as faces come in photos.
         side = round(float(np.exp(rng.uniform(np.log(_SMALLEST_CROP), np.log(largest)))))
-        x, y = int(rng.integers(0, width - side)), int(rng.integers(0, height - side))
+        x, y = int(rng.integers(width - side + 1)), int(rng.integers(height - side + 1))
         square = np.array([[x, y, x + side, y + side]], float)
         if (b.overlap(square, faces, of="smaller") <= _MOST_OF_A_FACE).all():
             found.append((x, y, side))
