@@ -56,7 +56,6 @@ def fit(
     _check_sizes(training, how)
     size = training.images.shape[1]
     begun = _begun(how, size)
-    run_folders.claim_run(run, how, run_folders.fingerprint(training, validation))
     keras.utils.set_random_seed(how.seed)
     keras.mixed_precision.set_global_policy(how.mixed_precision)
     # What weights the network would fetch are replaced at once.
@@ -67,6 +66,8 @@ def fit(
     ends = MeanOfEnds(model) if how.finishes > 1 else None
     progress = _Progress()
     epochs = _Epochs(training, model, average, how)
+    # Only now, as settings that no network can be made of must not name a folder as theirs.
+    run_folders.claim_run(run, how, run_folders.fingerprint(training, validation))
     saved = tf.train.Checkpoint(
         model=model,
         optimizer=epochs.optimizer,

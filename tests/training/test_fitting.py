@@ -352,7 +352,8 @@ def test_a_network_tied_to_its_size_cannot_begin_smaller(
 ) -> None:
     how = replace(TINY, network=SimpleCnn(widths=(4,), dense=4), small_epochs=1)
     with pytest.raises(ValueError, match="tied to the full size"):
-        fit(training, held_out, how, tmp_path, quiet)
+        fit(training, held_out, how, tmp_path / "run", quiet)
+    assert not (tmp_path / "run").exists()  # So it can be tried again without small epochs.
 
 
 def test_a_cpu_without_bfloat16_fits_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,7 +87,7 @@ class Command(TrainingCommand):
             action="append",
             default=[],
             metavar="NAME=VALUE",
-            help="any setting, such as balance=0.5 or network.name=simple_cnn; may be given "
+            help="any setting, such as balance=0.5 or network.dropout=0.1; may be given "
             "again, and counts above all others",
         )
         add_threads_option(parser)
