@@ -141,7 +141,8 @@ def forget_after(run: Path, epoch: int) -> None:
 def append(run: Path, line: dict[str, float]) -> None:
     """Add an epoch to the run's history.csv; it is on the disk when this returns."""
     path = run / HISTORY
-    fresh = not path.exists()
+    # Of a run stopped while it began the file, nothing may be in it.
+    fresh = not path.exists() or not path.stat().st_size
     with path.open("a", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, line)
         if fresh:

@@ -47,6 +47,12 @@ def test_a_damaged_claim_is_named_with_what_to_do(content: bytes, tmp_path: Path
         run_folders.claim(tmp_path / "config.json", WANTED)
 
 
+def test_a_history_that_was_only_begun_gets_its_heading(tmp_path: Path) -> None:
+    (tmp_path / "history.csv").touch()
+    run_folders.append(tmp_path, {"epoch": 1, "seconds": 60})
+    assert run_folders.effort(tmp_path) == {"epochs_done": 1, "minutes": 1.0}
+
+
 @pytest.mark.usefixtures("half_written")
 def test_a_kill_forgets_no_epoch_that_is_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
