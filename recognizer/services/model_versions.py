@@ -41,8 +41,7 @@ class InUse:
     @property
     def recognizer(self) -> Recognizer:
         """Its recogniser; networks are loaded by the first photo."""
-        detector = _detector(settings.DETECTOR, settings.MIN_FACE, settings.RECOGNITION_THREADS)
-        return Recognizer(detector, self.classifier)
+        return Recognizer(detector(settings.RECOGNITION_THREADS), self.classifier)
 
     def version(self) -> ModelVersion:
         """Its row, made when it is first used."""
@@ -256,6 +255,12 @@ def _load(wanted: Wanted) -> OnnxClassifier:
     if wanted.version:
         return OnnxClassifier(model_store.find_version(wanted.version), threads)
     return OnnxClassifier(model_store.find(wanted.name), threads)
+
+
+def detector(threads: int = 0, min_face: int | None = None) -> Detector:
+    """What finds the site's faces: DETECTOR, with MIN_FACE unless another size is given."""
+    smallest = settings.MIN_FACE if min_face is None else min_face
+    return _detector(settings.DETECTOR, smallest, threads)
 
 
 @lru_cache(maxsize=1)

@@ -17,6 +17,7 @@ from recognizer.training.corruptions import CORRUPTIONS
 from recognizer.training.datasets.detected import detect
 from recognizer.training.datasets.pictures import read_image
 from recognizer.vision.classification import load_model
+from recognizer.vision.detection import MTCNN
 from recognizer.vision.emotions import EMOTIONS
 from recognizer.vision.pipeline import Recognizer
 from recognizer.vision.preprocessing import crop_face
@@ -246,7 +247,7 @@ def test_models_see_the_same_faces_each_in_its_own_way(photos: Path) -> None:
     files = sorted((photos / "test").rglob("*.png"))
     own = load_model().card.preprocessing
     wide = replace(own, margin=1.5, align="none", size=64)
-    detected = detect(files, [own, wide])
+    detected = detect(files, [own, wide], MTCNN())
     tight, loose = detected.crops
     assert detected.found.tolist() == [True, True, False]
     assert (tight.shape, loose.shape) == ((2, 48, 48), (2, 64, 64))

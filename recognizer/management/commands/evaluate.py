@@ -195,7 +195,8 @@ def _detected(
         )
     rows = np.flatnonzero(reading.faces.splits == split)
     files = [reading.files[row] for row in rows]
-    detected = detect(files, [model.card.preprocessing for model in models])
+    ways = [model.card.preprocessing for model in models]
+    detected = detect(files, ways, model_versions.detector())
     if not detected.found.any():
         raise DatasetError(f"No face was found in any of the {len(files)} pictures of {split}.")
     shown = faces.where(detected.found)

@@ -45,7 +45,8 @@ class Command(BaseCommand):
             type=_face_size,
             metavar="N",
             help="side of the smallest face looked for, in pixels "
-            "(default: 20, or 2.5%% of the short side of photos whose short side is above 800)",
+            "(default: MIN_FACE; without it 20, or 2.5%% of the short side of photos whose short "
+            "side is above 800)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -105,7 +106,8 @@ def _face_size(text: str) -> int:
 
 def _recognizer(model: str, min_face: int | None) -> Recognizer:
     try:
-        return Recognizer(MTCNN(min_face=min_face), model_versions.for_shell(model))
+        found_by = model_versions.detector(min_face=min_face)
+        return Recognizer(found_by, model_versions.for_shell(model))
     except (ModelError, CardError) as error:
         raise CommandError(str(error), returncode=USAGE) from error
 

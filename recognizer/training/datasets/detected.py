@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from recognizer.training.datasets.pictures import read_image
 from recognizer.training.datasets.progress import bar
-from recognizer.vision.detection import MTCNN, Detector
+from recognizer.vision.detection import Detector
 from recognizer.vision.preprocessing import Preprocessing, crop_face
 
 
@@ -28,17 +28,14 @@ class Detected:
     crops: tuple[NDArray[np.uint8], ...]
 
 
-def detect(
-    files: Sequence[Path], ways: Sequence[Preprocessing], detector: Detector | None = None
-) -> Detected:
+def detect(files: Sequence[Path], ways: Sequence[Preprocessing], detector: Detector) -> Detected:
     """Find the largest face of each picture and cut it out; a bar counts the pictures.
 
     Args:
         files: the pictures.
         ways: how models want their faces.
-        detector: MTCNN as the site has it, if not given.
+        detector: what finds them.
     """
-    detector = detector or MTCNN()
     found = np.zeros(len(files), np.bool_)
     sides: list[float] = []
     cut: list[list[NDArray[np.uint8]]] = [[] for _ in ways]
