@@ -63,14 +63,16 @@ class Search:
             may follow, not of the trials.
         trials: how many to try; more may be asked for when a search is gone on with.
         epochs: of each trial.
-        data: what is learned from and what is measured on, in words; another search's run
-            folder is refused by it.
+        data: what is learned from and what is measured on, in words.
+        data_sha256: of the same, see `run_folders.fingerprint`; another search's run folder is
+            refused by it.
     """
 
     base: Fitting
     trials: int
     epochs: int
     data: str
+    data_sha256: str = ""
 
     def __post_init__(self) -> None:
         for name, value in (("trials", self.trials), ("epochs", self.epochs)):
@@ -177,8 +179,14 @@ def tune(
         ValueError: the run folder belongs to other settings.
         TuningError: no trial succeeds.
     """
-    wanted = {**config.to_plain(search.base), "trial_epochs": search.epochs, "data": search.data}
-    run_folders.claim(run / "tuning.json", wanted)
+    wanted = {
+        **config.to_plain(search.base),
+        "trial_epochs": search.epochs,
+        "data": search.data,
+        "data_sha256": search.data_sha256,
+    }
+    defaults = config.to_plain(Fitting(network=type(search.base.network)()))
+    run_folders.claim(run / "tuning.json", wanted, defaults)
     # What KerasTuner prints on its own belongs to nobody's results.
     with redirect_stdout(io.StringIO()), warnings.catch_warnings():
         # A failed trial's NaN, and a process that is fitted to too few trials yet.

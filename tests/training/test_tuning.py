@@ -117,6 +117,9 @@ def test_a_run_folder_of_another_search_is_refused(tmp_path: Path) -> None:
     other = replace(SEARCH, base=replace(TINY, batch=8), epochs=3)
     with pytest.raises(ValueError, match=r"other settings \(batch, trial_epochs differ"):
         tuning.tune(other, Valley(), tmp_path, quiet)
+    relabelled = replace(SEARCH, data_sha256="that of other votes on the same pictures")
+    with pytest.raises(ValueError, match=r"other settings \(data_sha256 differ"):
+        tuning.tune(relabelled, Valley(), tmp_path, quiet)
 
 
 def test_a_failed_trial_is_told_and_the_search_goes_on(

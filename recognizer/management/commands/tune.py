@@ -70,7 +70,7 @@ class Command(TrainingCommand):
             raise CommandError(str(error)) from error
         # Reading may take minutes, TensorFlow seconds, and without it no setting can be judged.
         with training_imports("Tuning"):
-            from recognizer.training import fitting, networks, tuning
+            from recognizer.training import fitting, networks, run_folders, tuning
         try:
             base = tuning.base_settings(
                 options["config"], options["architecture"], options["seed"], self.report
@@ -82,7 +82,8 @@ class Command(TrainingCommand):
                 faces, options["validation"], options["share"], options["seed"]
             )
             self.report(f"{len(training)} images to learn from; trials are measured on {words}.")
-            search = replace(search, data=words)
+            data = run_folders.fingerprint(training, validation)
+            search = replace(search, data=words, data_sha256=data)
             fitting.set_threads(options["threads"])
             attempt = tuning.attempt_of(search, training, validation)
             trials = tuning.tune(search, attempt, run, self.report)
