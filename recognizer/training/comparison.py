@@ -10,12 +10,15 @@ import numpy as np
 from recognizer.training import evaluation, metrics
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.evaluation import Answers
+from recognizer.training.preparation import joined_rows
 from recognizer.vision.classification import OnnxClassifier
 from recognizer.vision.emotions import EMOTIONS
 
 
 def compare(old: OnnxClassifier, new: OnnxClassifier, faces: Faces) -> dict[str, Any] | None:
     """Both models' numbers on the same faces, and the gain with its paired 95% interval.
+
+    The interval counts groups, such as a person's faces, as one draw each.
 
     Returns:
         JSON types: `faces` (how many have a majority for an emotion), `old` and `new` as
@@ -32,7 +35,8 @@ def compare(old: OnnxClassifier, new: OnnxClassifier, faces: Faces) -> dict[str,
     before, after = evaluation.answer(old, faces), evaluation.answer(new, faces)
     agreed = before.agreed
     old_right, new_right = ~before.wrong[agreed], ~after.wrong[agreed]
-    low, high = metrics.paired_bootstrap(old_right, new_right)
+    joined = joined_rows(faces.where(agreed))
+    low, high = metrics.paired_bootstrap(old_right, new_right, joined)
     return {
         "faces": int(agreed.sum()),
         "old": _numbers(before),

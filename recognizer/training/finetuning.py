@@ -135,7 +135,7 @@ def fine_tune(
     old = model.get_weights()
     tuner = _Tuner(model, origin.replay if origin else None, how)
     ways, losses = _cross_validated(model, tuner, reviewed, how, report, no_face)
-    tried = worth_trying(ways, losses)
+    tried = worth_trying(ways, losses, reviewed.groups)
     new = tuner.tuned(reviewed, np.arange(len(reviewed)), fit=0)
     questions = exam(reviewed.images, origin.guard if origin else None, no_face, how.seed)
     best = _short_enough(model, old, new, tried, questions, how.forgotten)

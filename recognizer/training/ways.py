@@ -58,8 +58,15 @@ def losses_of(said: NDArray[np.float64], votes: NDArray[np.float32]) -> NDArray[
     return losses
 
 
-def worth_trying(ways: Sequence[Way], losses: Losses) -> list[Way]:
+def worth_trying(
+    ways: Sequence[Way], losses: Losses, groups: NDArray[np.int64] | None = None
+) -> list[Way]:
     """The old network and the ways up to the one that cross-validation chooses.
+
+    Args:
+        ways: by the share of the way, the old network first.
+        losses: of the same shares.
+        groups: (N,) as in `TrainingSet`.
 
     Raises:
         NothingLearned: it chooses none.
@@ -72,7 +79,7 @@ def worth_trying(ways: Sequence[Way], losses: Losses) -> list[Way]:
             f"Cross-validation among the {faces} reviewed faces: every fine-tuned model takes "
             "more of them for no face than the old one. Review more faces."
         )
-    chosen = _shortest({way.share: losses[way.share] for way in seen})
+    chosen = _shortest({way.share: losses[way.share] for way in seen}, groups)
     if chosen == 0:
         raise NothingLearned(
             f"Cross-validation among the {faces} reviewed faces: no fine-tuned model "
@@ -82,7 +89,7 @@ def worth_trying(ways: Sequence[Way], losses: Losses) -> list[Way]:
     return [way for way in seen if way.share <= chosen]
 
 
-def _shortest(losses: Losses) -> float:
+def _shortest(losses: Losses, groups: NDArray[np.int64] | None) -> float:
     """The shortest way whose loss is within a standard error of the best one's.
 
     The rule of Breiman et al. (1984): what lies nearer to the old weights forgets less.
@@ -90,6 +97,18 @@ def _shortest(losses: Losses) -> float:
     best = min(losses, key=lambda share: float(losses[share].mean()))
     for share in sorted(losses):
         behind = losses[share] - losses[best]
-        if behind.mean() <= behind.std(ddof=1) / np.sqrt(len(behind)):
+        if behind.mean() <= _standard_error(behind, groups):
             return share
     return best
+
+
+def _standard_error(values: NDArray[np.float64], groups: NDArray[np.int64] | None) -> float:
+    """Of the mean of (N,) values, of which those of one group are no separate draws.
+
+    The usual one where each is on its own; else that of Liang and Zeger (1986) for clusters.
+    """
+    if groups is None:
+        groups = np.arange(len(values))
+    _, group = np.unique(groups, return_inverse=True)
+    sums = np.bincount(group, values - values.mean())
+    return float(np.sqrt((sums**2).sum() * len(sums) / (len(sums) - 1))) / len(values)

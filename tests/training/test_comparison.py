@@ -1,6 +1,7 @@
 """Two models on the same faces, with networks whose answers are known beforehand."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,11 @@ from tests.vision.tiny_model import linear_network, tiny_card, tiny_network, wri
 BAND = 6  # rows of 48: eight bright bands, one for each emotion
 
 
-def striped(place: int) -> NDArray[np.uint8]:
+def striped(place: int, row: int) -> NDArray[np.uint8]:
+    """A stripe for an emotion; no two rows have the same picture."""
     image = np.zeros((48, 48), np.uint8)
     image[BAND * place : BAND * (place + 1)] = 255
+    image[0, :2] = divmod(row, 256)
     return image
 
 
@@ -43,11 +46,14 @@ def faces_of(*shown: tuple[str, dict[str, int]]) -> Faces:
     columns = (*EMOTIONS, "unknown", "NF")
     votes = [[counts.get(column, 0) for column in columns] for _, counts in shown]
     return Faces(
-        images=np.stack([striped(EMOTIONS.index(emotion)) for emotion, _ in shown]),
+        images=np.stack(
+            [striped(EMOTIONS.index(emotion), row) for row, (emotion, _) in enumerate(shown)]
+        ),
         labels=np.full(len(shown), -1, np.int64),
         votes=np.array(votes, np.int64),
         named=np.ones(len(shown), bool),
         splits=np.array(["PublicTest"] * len(shown)),
+        groups=np.full(len(shown), ""),
     )
 
 
@@ -120,6 +126,23 @@ def test_the_interval_closes_in_on_the_gain_as_faces_are_added(
     # Of 500 faces, 40% one way and 20% the other: +-1.96 standard errors.
     spread = 1.96 * np.sqrt((0.6 - 0.2**2) / 500)
     assert (many["low"], many["high"]) == pytest.approx((0.2 - spread, 0.2 + spread), abs=0.006)
+
+
+def test_faces_of_one_person_count_as_one_draw(old: OnnxClassifier, new: OnnxClassifier) -> None:
+    alone = agreed(*["happy", "neutral", "sad", "fear", "anger"] * 40)
+    people = replace(alone, groups=np.repeat([f"person {place}" for place in range(40)], 5))
+    # The same five expressions of everybody: who is drawn makes no difference.
+    found = compare(old, new, people)
+    assert found
+    assert (found["low"], found["high"]) == pytest.approx((found["gain"], found["gain"]))
+    # Everybody shows one expression only: forty draws instead of two hundred.
+    shown = [emotion for emotion in ("happy", "neutral", "sad", "fear", "anger") for _ in range(40)]
+    apart = replace(agreed(*shown), groups=people.groups)
+    wide, narrow = compare(old, new, apart), compare(old, new, alone)
+    assert wide
+    assert narrow
+    ratio = (wide["high"] - wide["low"]) / (narrow["high"] - narrow["low"])
+    assert ratio == pytest.approx(np.sqrt(5), rel=0.15)
 
 
 def test_turned_round_the_gain_is_a_loss(old: OnnxClassifier, new: OnnxClassifier) -> None:

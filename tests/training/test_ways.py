@@ -37,6 +37,16 @@ def test_a_longer_way_must_be_better_beyond_doubt() -> None:
         tried(1.0, 1.2, 1.1)
 
 
+def test_faces_of_one_person_prove_less() -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, 20)
+    losses = {0.0: np.full(400, 0.509), 0.2: 0.5 + np.repeat(noise - noise.mean(), 20)}
+    ways = [Way(share, 0.0, 0.0) for share in losses]
+    # Of 400 people the standard error is a two-hundredth, of twenty a forty-fifth.
+    assert [way.share for way in worth_trying(ways, losses)] == [0.0, 0.2]
+    with pytest.raises(NothingLearned, match="does better than the old one"):
+        worth_trying(ways, losses, np.repeat(np.arange(20), 20))
+
+
 def test_a_way_that_calls_more_faces_none_is_not_gone() -> None:
     losses = {share: np.full(100, 1 - share) + 0.01 * np.arange(100) for share in (0.0, 0.2, 0.4)}
 
