@@ -13,7 +13,7 @@ from tqdm import tqdm
 from recognizer.training import bootstrap, metrics
 from recognizer.training.datasets.faces import FER2013_LABELS, DatasetError, Faces
 from recognizer.training.metrics import Floats, Labels
-from recognizer.training.preparation import image_digests
+from recognizer.training.preparation import image_digests, joined_rows
 from recognizer.vision.cards import AMBIGUITY_HEAD, MAIN_HEAD, NOT_A_FACE_HEAD, ModelCard
 from recognizer.vision.classification import OnnxClassifier, calibrate
 from recognizer.vision.emotions import EMOTIONS
@@ -202,11 +202,27 @@ def face_times(classifiers: Sequence[OnnxClassifier], faces: Faces, rounds: int 
 def even_and_odd(faces: Faces) -> tuple[Faces, Faces]:
     """Split one split's rows by their place in it: even ones to fit on, odd ones to report.
 
-    Odd rows whose picture is an even row's, too, are left out.
+    Odd rows whose picture is an even row's, too, are left out. Of a group (a character, an owner)
+    all rows go to one side, so that nobody calibrates and reports: each group in turn to the
+    side that has fewer, unless all rows are of one group.
     """
     even = np.arange(len(faces)) % 2 == 0
+    if not one_group(faces):
+        joined = joined_rows(faces)
+        grouped = np.isin(joined, joined[faces.groups != ""])
+        both = [int((even & ~grouped).sum()), int((~even & ~grouped).sum())]
+        for part in dict.fromkeys(joined[grouped].tolist()):
+            side = int(both[0] > both[1])
+            both[side] += int((joined == part).sum())
+            even[joined == part] = side == 0
     digests = image_digests(faces.images)
     return faces.where(even), faces.where(~even & ~np.isin(digests, digests[even]))
+
+
+def one_group(faces: Faces) -> bool:
+    """Whether all rows are of one group, so that no part of them is strange to the others."""
+    named = faces.groups != ""
+    return bool(named.any() and (joined_rows(faces) == joined_rows(faces)[0]).all())
 
 
 def halves(faces: Faces) -> tuple[Faces, Faces]:

@@ -1,7 +1,6 @@
 """Which rows to learn from, and what to aim for on each."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -56,15 +55,14 @@ def prepare_training(faces: Faces) -> TrainingSet:
     return prepare(faces.split("Training"), faces.images[faces.splits != "Training"])
 
 
-def prepare(
-    training: Faces, held_out: NDArray[np.uint8], groups: Sequence[str] = ()
-) -> TrainingSet:
+def prepare(training: Faces, held_out: NDArray[np.uint8]) -> TrainingSet:
     """Drop non-faces, rows whose image is held out, and repeats (their votes are added up).
+
+    Groups that show the same image become one.
 
     Args:
         training: the rows.
         held_out: (M, size, size) uint8, what must not be learned from.
-        groups: (N) of the rows, as in `Reading`; groups that show the same image become one.
     """
     digests = image_digests(training.images)
     leaking = np.isin(digests, image_digests(held_out))
@@ -81,8 +79,8 @@ def prepare(
     order = np.argsort(first)
     first, votes, own = first[order], votes[order], own[order]
     winner = majority(votes)
-    names = [name for name, used in zip(groups, usable, strict=True) if used] if groups else []
-    together = belonging(group, names)[first] if names else None
+    grouped = (kept.groups != "").any()
+    together = belonging(group, kept.groups)[first] if grouped else None
     return TrainingSet(
         images=kept.images[first],
         ferplus=distribution(votes),
@@ -97,6 +95,12 @@ def prepare(
         non_faces=_distinct(training.images[not_faces & ~leaking]),
         groups=together,
     )
+
+
+def joined_rows(faces: Faces) -> NDArray[np.int64]:
+    """(N,) numbers, the same for rows that show the same image or are of one group."""
+    _, pictures = np.unique(image_digests(faces.images), return_inverse=True)
+    return belonging(pictures, faces.groups)
 
 
 def _distinct(images: NDArray[np.uint8]) -> NDArray[np.uint8]:

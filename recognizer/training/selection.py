@@ -3,10 +3,10 @@
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recognizer.training.datasets.faces import DatasetError, Faces
-from recognizer.training.preparation import TrainingSet, image_digests, prepare
+from recognizer.training.datasets.splitting import random_split
+from recognizer.training.preparation import TrainingSet, joined_rows, prepare
 
 Validation = Literal["part", "PublicTest"]
 VALIDATIONS: Final[tuple[Validation, ...]] = ("part", "PublicTest")
@@ -20,7 +20,7 @@ def select(
     Args:
         faces: with Training rows; images that another split shows too are never learned from.
         validation: "part" splits a part off Training; "PublicTest" chooses by that.
-        share: of Training's different images, the part split off, above 0 and below 1.
+        share: of Training's rows, the part split off, above 0 and below 1.
         seed: drives which.
 
     Raises:
@@ -42,16 +42,15 @@ def select(
 
 
 def split_off(faces: Faces, share: float, seed: int) -> tuple[Faces, Faces]:
-    """Split a share of the different images off; all rows of one image go the same way.
+    """Split a share of the rows off; those of one image or one group go the same way.
 
     Returns:
         The rest, and what was split off.
+
+    Raises:
+        DatasetError: the share is impossible, or all rows belong together.
     """
     if not 0 < share < 1:
         raise DatasetError(f"The share to hold out must lie above 0 and below 1, not {share:g}.")
-    _, group = np.unique(image_digests(faces.images), return_inverse=True)
-    groups = int(group.max()) + 1
-    count = min(max(1, round(share * groups)), groups)
-    chosen = np.random.default_rng(seed).permutation(groups)[:count]
-    held: NDArray[np.bool_] = np.isin(group, chosen)
+    held = random_split(joined_rows(faces), faces.groups, 0, seed, share) == "PublicTest"
     return faces.where(~held), faces.where(held)

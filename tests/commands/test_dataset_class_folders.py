@@ -57,8 +57,8 @@ def test_reviewed_faces_are_refused_by_name(action: str, tmp_path: Path, face: n
 
 @both
 def test_a_packed_set_is_refused_by_name(action: str, tmp_path: Path, face: np.ndarray) -> None:
-    one = np.ones(1, np.int64)
-    packed = Faces(face[None], one, np.eye(1, 10, dtype=np.int64), one > 0, np.array(["Training"]))
+    one, votes = np.ones(1, np.int64), np.eye(1, 10, dtype=np.int64)
+    packed = Faces(face[None], one, votes, one > 0, np.array(["Training"]), np.array([""]))
     pack(packed, tmp_path / "set", Packing())
     with pytest.raises(CommandError, match=r"layout 'packed.*that it was packed from"):
         run(action, tmp_path / "set", tmp_path / "out")

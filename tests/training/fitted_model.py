@@ -65,4 +65,5 @@ def negatives(seed: int, count: int) -> Faces:
         votes=votes,
         named=np.ones(count, bool),
         splits=np.array(["Training"] * count),
+        groups=np.full(count, ""),
     )

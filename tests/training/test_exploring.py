@@ -20,6 +20,7 @@ def make(rows: list[Row]) -> Faces:
         votes=np.array([[row[1].get(name, 0) for name in CLASSES] for row in rows], np.int64),
         named=np.array([row[1].get("not_a_face", 0) < 10 for row in rows]),
         splits=np.array([row[2] for row in rows]),
+        groups=np.full(len(rows), ""),
     )
 
 

@@ -61,7 +61,7 @@ def test_rows_that_people_call_no_face_are_asked_for(faces: Faces) -> None:
     held_out = faces.split("PublicTest")
     named = np.arange(len(held_out)) >= 3
     votes = np.where(named[:, None], held_out.votes, np.eye(10, dtype=np.int64)[9] * 10)
-    marked = Faces(held_out.images, held_out.labels, votes, named, held_out.splits)
+    marked = Faces(held_out.images, held_out.labels, votes, named, held_out.splits, held_out.groups)
     asked = exam(held_out.images, marked, RULE, seed=1)
     np.testing.assert_array_equal(asked.non_faces["rows marked as no face"], held_out.images[:3])
     assert len(asked.faces) == 61

@@ -105,47 +105,48 @@ def test_a_random_split_keeps_equal_pictures_on_one_side(faces: Faces, tmp_path:
 
 
 def test_a_random_split_keeps_groups_on_one_side(faces: Faces, tmp_path: Path) -> None:
-    owners = [f"owner {row % 16}" if row < 150 else "" for row in range(len(faces))]
+    owners = np.array([f"owner {row % 16}" if row < 150 else "" for row in range(len(faces))])
     # Equal pictures of owners 0 and 1, so that these two stay together.
     images = faces.images.copy()
     images[1] = images[0]
-    shown = replace(faces, images=images)
+    shown = replace(faces, images=images, groups=owners)
     for seed in range(5):
-        pack(shown, tmp_path / f"{seed}", Packing(split="random", seed=seed), owners)
+        pack(shown, tmp_path / f"{seed}", Packing(split="random", seed=seed))
         splits = read_packed(tmp_path / f"{seed}").splits
-        sides = {owner: set(splits[[one == owner for one in owners]]) for owner in owners}
+        sides = {owner: set(splits[owners == owner]) for owner in owners}
         assert all(len(side) == 1 for owner, side in sides.items() if owner)
         assert sides["owner 0"] == sides["owner 1"]
         assert 0.1 < (splits == "PublicTest").mean() <= 0.2
 
 
 def test_groups_are_kept_for_the_next_packing(faces: Faces, tmp_path: Path) -> None:
-    owners = [f"owner {row % 8}" for row in range(len(faces))]
-    pack(faces, tmp_path / "packed", Packing(), owners)
-    assert read_dataset(tmp_path / "packed").groups == tuple(owners)
+    owners = np.array([f"owner {row % 8}" for row in range(len(faces))])
+    pack(replace(faces, groups=owners), tmp_path / "packed", Packing())
+    np.testing.assert_array_equal(read_dataset(tmp_path / "packed").faces.groups, owners)
     again = shutil.copytree(tmp_path / "packed", tmp_path / "again")
-    training = read_dataset(tmp_path / "packed", extra=[again]).groups[len(faces) :]
-    assert training == tuple(np.array(owners)[faces.splits == "Training"])
+    training = read_dataset(tmp_path / "packed", extra=[again]).faces.groups[len(faces) :]
+    np.testing.assert_array_equal(training, owners[faces.splits == "Training"])
 
 
 def test_further_faces_and_what_belongs_to_them_stay_in_training(
     faces: Faces, tmp_path: Path
 ) -> None:
-    owners = ["lender" if row in (0, len(faces) - 1) else "" for row in range(len(faces))]
+    owners = np.full(len(faces), "", "<U8")
+    owners[[0, -1]] = "lender"
     images = faces.images.copy()
     images[1] = images[-2]
-    shown = replace(faces, images=images)
+    shown = replace(faces, images=images, groups=owners)
     for seed in range(5):
-        how = Packing(split="random", seed=seed)
-        pack(shown, tmp_path / f"{seed}", how, owners, further=60)
+        pack(shown, tmp_path / f"{seed}", Packing(split="random", seed=seed), further=60)
         splits = read_packed(tmp_path / f"{seed}").splits
         assert set(splits[-60:]) == set(splits[:2]) == {"Training"}
         assert (splits == "PublicTest").sum() == 20
 
 
 def test_one_group_cannot_be_split(faces: Faces, tmp_path: Path) -> None:
+    of_one = replace(faces, groups=np.full(len(faces), "aia"))
     with pytest.raises(DatasetError, match="not all of one group"):
-        pack(faces, tmp_path / "packed", Packing(split="random"), ["aia"] * len(faces))
+        pack(of_one, tmp_path / "packed", Packing(split="random"))
 
 
 def test_a_random_split_follows_its_seed(faces: Faces, tmp_path: Path) -> None:

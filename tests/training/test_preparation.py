@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 
 from recognizer.training.datasets.faces import Faces
@@ -23,6 +25,7 @@ def make(
         votes=table,
         named=np.array(named or [True] * count),
         splits=np.array(["Training"] * count),
+        groups=np.full(count, ""),
     )
 
 
@@ -79,17 +82,17 @@ def test_an_epoch_shows_each_row_as_often_as_its_weight() -> None:
 
 
 def test_groups_that_show_the_same_image_become_one() -> None:
-    rows = make([1, 2, 3, 1, 4, 5], [{HAPPY: 10}] * 6)
-    nothing = rows.images[:0]
+    alone = make([1, 2, 3, 1, 4, 5], [{HAPPY: 10}] * 6)
+    nothing = alone.images[:0]
     # Anna's first picture is Bea's last one, too; the fifth belongs to nobody.
-    names = ("anna", "anna", "bea", "bea", "", "cleo")
-    prepared = prepare(rows, nothing, names)
+    rows = replace(alone, groups=np.array(["anna", "anna", "bea", "bea", "", "cleo"]))
+    prepared = prepare(rows, nothing)
     assert prepared.groups is not None
     assert len(prepared) == len(prepared.groups) == 5
     anna, annas_other, bea, nobody, cleo = prepared.groups.tolist()
     assert anna == annas_other == bea
     assert len({anna, nobody, cleo}) == 3
-    left = prepare(rows, rows.images[5:], names)
+    left = prepare(rows, rows.images[5:])
     assert left.groups is not None
     assert len(left.groups) == 4
-    assert prepare(rows, nothing).groups is None
+    assert prepare(alone, nothing).groups is None

@@ -28,6 +28,18 @@ def test_rows_of_one_image_go_the_same_way(faces: Faces) -> None:
     assert len(held) % 2 == len(rest) % 2 == 0
 
 
+def test_nobody_is_both_learned_from_and_chosen_by(faces: Faces) -> None:
+    owners = np.array([f"owner {row % 10}" for row in range(len(faces))])
+    rest, held = split_off(replace(faces, groups=owners), 0.25, seed=1)
+    assert 0.1 < len(held) / len(faces) <= 0.25
+    assert not np.isin(rest.groups, held.groups).any()
+
+
+def test_one_person_cannot_be_split(faces: Faces) -> None:
+    with pytest.raises(DatasetError, match="not all of one group"):
+        split_off(replace(faces, groups=np.full(len(faces), "ann")), 0.25, seed=1)
+
+
 def test_nothing_of_public_test_is_learned_from_or_chosen_by(faces: Faces) -> None:
     images = faces.images.copy()
     training, public = faces.splits == "Training", faces.splits == "PublicTest"

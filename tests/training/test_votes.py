@@ -34,7 +34,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     reading = read_dataset(export(tmp_path, faces))
     assert reading.faces.votes.tolist() == [list(face.votes) for face in faces]
     assert reading.faces.splits.tolist() == [face.split for face in faces]
-    assert reading.groups == ("photo-1", "photo-2", "")
+    assert reading.faces.groups.tolist() == ["photo-1", "photo-2", ""]
     assert reading.faces.labels.tolist() == [-1, -1, -1]
     assert reading.faces.named.tolist() == [True, False, True]
 

@@ -22,7 +22,6 @@ from recognizer.training.datasets.faces import DatasetError, Faces
 from recognizer.training.datasets.reading import (
     read_dataset,
     training_and_held_out,
-    training_groups,
 )
 from recognizer.training.evaluation import even_and_odd
 from recognizer.training.labelling import Labelling, labelling
@@ -101,7 +100,7 @@ class Command(TrainingCommand):
             )
             reading = read_dataset(Path(place) / "faces", size=size)
         learned, held_out = training_and_held_out(reading)
-        reviewed = prepare(learned, held_out.images, training_groups(reading))
+        reviewed = prepare(learned, held_out.images)
         report(
             f"{len(reviewed)} reviewed faces to learn from, {len(held_out)} held out, "
             f"of {exported.photos} photos."

@@ -42,6 +42,10 @@ if TYPE_CHECKING:
 
 CONFIGS = Path(settings.BASE_DIR) / "recognizer" / "training" / "configs"
 DEFAULT_CONFIG = CONFIGS / "resnet9-ferplus.toml"
+ONE_GROUP = (
+    "All held-out rows are of one group (a character, an owner), so the rows that calibrate and "
+    "those that report show the same; on others the model may be less right than it looks."
+)
 
 
 class Command(TrainingCommand):
@@ -135,7 +139,7 @@ class Command(TrainingCommand):
         # Stopping early chooses, so it may not look at the rows that report.
         watched = even if how.patience else held_out
         model = fitting.fit(targets, watched, how, run, self.report)
-        origin = _origin(options, reading, training)
+        origin = _origin(options, reading, training, held_out)
         data = {**origin, "targets": aims, "votes_per_emotion": votes_per_emotion(training)}
         with model_places.being_made(folder) as partial:
             card = export.draft(model, how, targets, partial, options["name"], data, self.report)
@@ -201,6 +205,8 @@ def _about(training: TrainingSet, held_out: Faces) -> Iterator[str]:
     yield f"{len(training)} images to learn from" + (
         f"; left out: {left_out}." if left_out else "."
     )
+    if evaluation.one_group(held_out):
+        yield ONE_GROUP
     learned = set(training.ferplus.argmax(axis=1).tolist())
     shown = set(held_out.majority[held_out.agreed].tolist())
     if unknown := [name for place, name in enumerate(EMOTIONS) if place in shown - learned]:
@@ -209,7 +215,9 @@ def _about(training: TrainingSet, held_out: Faces) -> Iterator[str]:
         yield f"Learned but not held out: {', '.join(unmeasured)}. Nothing tells how well."
 
 
-def _origin(options: dict[str, Any], reading: Reading, training: TrainingSet) -> dict[str, Any]:
+def _origin(
+    options: dict[str, Any], reading: Reading, training: TrainingSet, held_out: Faces
+) -> dict[str, Any]:
     """Where the pictures come from, for the card; names, and no folders of this machine."""
     origin: dict[str, Any] = {"source": f"{options['source'].resolve().name} ({reading.layout})"}
     if options["ferplus"]:
@@ -220,6 +228,8 @@ def _origin(options: dict[str, Any], reading: Reading, training: TrainingSet) ->
         origin["extra"] = [place.resolve().name for place in options["extra"]]
     if reading.problems:
         origin["skipped"] = len(reading.problems)
+    if evaluation.one_group(held_out):
+        origin["held_out"] = ONE_GROUP
     if training.backgrounds:
         origin["backgrounds"] = len(training.backgrounds)
     return origin

@@ -51,7 +51,7 @@ def run(options: dict[str, Any], report: Callable[[str], None]) -> None:
     for place in (options["source"], *options["extra"]):
         require_outside(output, place)
     reading = read_source(options, report)
-    index = pack(reading.faces, output, how, reading.groups, reading.further)
+    index = pack(reading.faces, output, how, reading.further)
     splits = ", ".join(f"{split} {count:,}" for split, count in index.splits.items())
     megabytes = sum(shard.bytes for shard in index.shards) / 1e6
     report(

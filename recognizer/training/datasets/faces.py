@@ -40,6 +40,8 @@ class Faces:
         votes: (N, 10) int64, FER+ votes: the eight EMOTIONS, then unknown, then not-a-face.
         named: (N,) bool, whether FER+ gives the row an image name (it drops non-faces).
         splits: (N,) str, Training, PublicTest or PrivateTest.
+        groups: (N,) str, the same for rows that no split may tear apart, as they show one
+            character or come from one owner; "" where nothing is known.
     """
 
     images: NDArray[np.uint8]
@@ -47,6 +49,7 @@ class Faces:
     votes: NDArray[np.int64]
     named: NDArray[np.bool_]
     splits: NDArray[np.str_]
+    groups: NDArray[np.str_]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -89,6 +92,7 @@ class Faces:
             self.votes[rows],
             self.named[rows],
             self.splits[rows],
+            self.groups[rows],
         )
 
     def split(self, name: str) -> "Faces":

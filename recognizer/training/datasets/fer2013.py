@@ -93,7 +93,8 @@ def read_rows(
         images, labels, splits, numbers = images[rows], labels[rows], splits[rows], numbers[rows]
         votes, named = votes[vote_rows], named[vote_rows]
     read = (labels >= 0) & (votes >= 0).all(axis=1) & (splits != "")
-    faces = Faces(images, labels, votes, named, splits)
+    nobody = np.full(len(images), "")  # Who is in a picture, FER-2013 doesn't say.
+    faces = Faces(images, labels, votes, named, splits, nobody)
     if read.all():
         return faces, numbers, problems
     return faces.where(read), numbers[read], problems

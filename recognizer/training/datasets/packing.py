@@ -8,7 +8,7 @@ goes on after the last finished shard.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -85,7 +85,7 @@ class Shard(BaseModel):
 class Index(BaseModel):
     """index.json: what a packed data set holds, and how it came to be.
 
-    `groups` follows the faces in the order of their source, as in `Reading`; it is empty where
+    `groups` follows the faces in the order of their source, as in `Faces`; it is empty where
     there are none.
     """
 
@@ -117,16 +117,13 @@ def is_packed(folder: Path) -> bool:
         return False
 
 
-def pack(
-    faces: Faces, output: Path, how: Packing, groups: Sequence[str] = (), further: int = 0
-) -> Index:
+def pack(faces: Faces, output: Path, how: Packing, further: int = 0) -> Index:
     """Write the faces to the folder `output`; the same faces and settings give the same bytes.
 
     Args:
         faces: all of them.
         output: an empty folder, or one that is not there.
         how: see there.
-        groups: as in `Reading`, or none; they are kept.
         further: how many of the last faces stay in Training, whatever the split.
 
     Raises:
@@ -135,14 +132,13 @@ def pack(
     """
     if not len(faces):
         raise DatasetError("There are no faces to pack.")
-    groups = groups or [""] * len(faces)
     if how.split == "random":
         pictures = _equal_pictures(faces, how.size)
-        faces = replace(faces, splits=random_split(pictures, groups, further, how.seed))
-    about = {"packing": asdict(how), "data": _fingerprint(faces), "groups": list(groups)}
+        faces = replace(faces, splits=random_split(pictures, faces.groups, further, how.seed))
+    about = {"packing": asdict(how), "data": _fingerprint(faces), "groups": faces.groups.tolist()}
     try:
         with whole_folder(output, about) as whole:
-            return _write(faces, whole, how, groups)
+            return _write(faces, whole, how)
     except OSError as error:
         raise DatasetError(f"{output} cannot be written: {error.strerror}.") from error
 
@@ -176,7 +172,7 @@ def _fingerprint(faces: Faces) -> str:
     return fingerprint(faces.images, faces.labels, faces.votes, faces.named, faces.splits)
 
 
-def _write(faces: Faces, whole: Parts, how: Packing, groups: Sequence[str]) -> Index:
+def _write(faces: Faces, whole: Parts, how: Packing) -> Index:
     def write(file: str, split: str, rows: NDArray[np.int64]) -> dict[str, Any]:
         integers = {
             "label": faces.labels[rows],
@@ -203,7 +199,7 @@ def _write(faces: Faces, whole: Parts, how: Packing, groups: Sequence[str]) -> I
         sources=list(how.sources),
         splits=_faces_per_split(shards),
         shards=shards,
-        groups=list(groups) if any(groups) else [],
+        groups=faces.groups.tolist() if (faces.groups != "").any() else [],
     )
     text = json.dumps(index.model_dump(), indent=2, ensure_ascii=False)
     (whole.folder / INDEX).write_text(text + "\n", encoding="utf-8")
@@ -248,6 +244,7 @@ def read_packed(folder: Path) -> Faces:
         votes=np.empty((len(index), tfrecord.INTEGERS["votes"]), np.int64),
         named=np.empty(len(index), np.bool_),
         splits=np.empty(len(index), np.array(SPLITS).dtype),
+        groups=np.array(index.groups or [""] * len(index), np.str_),
     )
 
     def fill(shard: Shard) -> NDArray[np.int64]:
@@ -268,16 +265,6 @@ def read_packed(folder: Path) -> Faces:
     if len(np.unique(filled)) != len(index):
         raise _damaged(folder / INDEX, "names shards that hold the same faces")
     return faces
-
-
-def read_groups(folder: Path) -> list[str]:
-    """The groups of the faces that `read_packed` gives, as in `Reading`.
-
-    Raises:
-        DatasetError: as `read_index`.
-    """
-    index = read_index(folder)
-    return index.groups or [""] * len(index)
 
 
 def read_index(folder: Path) -> Index:

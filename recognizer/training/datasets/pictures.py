@@ -34,7 +34,7 @@ class Plan:
         labels: FER-2013's own label of each, or -1.
         votes: ten votes of each, as in `Faces.votes`.
         splits: one of SPLITS.
-        groups: as in `Reading`.
+        groups: as in `Faces`.
     """
 
     root: Path
@@ -74,18 +74,17 @@ def carry_out(plan: Plan, size: int, bad: Bad) -> Reading:
         votes=votes,
         named=2 * votes[:, -1] <= votes.sum(axis=1),
         splits=np.array(plan.splits, np.str_),
+        groups=np.array(plan.groups, np.str_),
     )
-    files, groups = plan.files, plan.groups
+    files = plan.files
     if not read.all():
         faces, sizes = faces.where(read), sizes[read]
         files = [files[row] for row in np.flatnonzero(read)]
-        groups = [groups[row] for row in np.flatnonzero(read)]
     return Reading(
         faces,
         plan.layout,
         sizes,
         tuple(str(file.relative_to(plan.root)) for file in files),
-        tuple(groups),
         problems,
         tuple(plan.notes),
         files=tuple(files),

@@ -19,7 +19,7 @@ from recognizer.training.datasets.folders import (
     plan_folders,
     refuse_loose,
 )
-from recognizer.training.datasets.packing import is_packed, read_groups, read_packed
+from recognizer.training.datasets.packing import is_packed, read_packed
 from recognizer.training.datasets.pictures import Plan, carry_out, grey_square, subfolders
 from recognizer.training.datasets.result import Bad, Problem, Reading, joined, read_all
 from recognizer.training.datasets.votes import REVIEWED, plan_votes
@@ -31,7 +31,6 @@ __all__ = [
     "plan_images",
     "read_dataset",
     "training_and_held_out",
-    "training_groups",
 ]
 
 FER2013: Final = (
@@ -118,12 +117,6 @@ def training_and_held_out(reading: Reading) -> tuple[Faces, Faces]:
     return reading.faces.split("Training"), reading.faces.split("PublicTest")
 
 
-def training_groups(reading: Reading) -> tuple[str, ...]:
-    """The groups of the Training rows, in order: see `Reading`."""
-    training = reading.faces.splits == "Training"
-    return tuple(group for group, own in zip(reading.groups, training, strict=True) if own)
-
-
 def _read_further(place: Path, size: int, bad: Bad) -> Reading:
     reading = _read(place, None, size, bad, hold_out=False)
     # A path that tells where it comes from, among those of other data sets.
@@ -165,8 +158,7 @@ def _read_fer2013(
     source: Path, ferplus: Path | None, size: int, bad: Bad, hold_out: bool
 ) -> Reading:
     faces, numbers, problems = fer2013.read_rows(source, ferplus, bad)
-    groups = ("",) * len(faces)
-    reading = _whole(faces, source, FER2013, size, hold_out, numbers, groups)
+    reading = _whole(faces, source, FER2013, size, hold_out, numbers)
     if ferplus is None:
         note = f"{source.name} without FER+: its own labels count as ten votes each."
         reading = replace(reading, notes=(note, *reading.notes))
@@ -176,7 +168,7 @@ def _read_fer2013(
 def _read_packed(source: Path, size: int, hold_out: bool) -> Reading:
     faces = read_packed(source)
     numbers, side = np.arange(1, len(faces) + 1), faces.images.shape[1]
-    reading = _whole(faces, source, PACKED, size, hold_out, numbers, read_groups(source))
+    reading = _whole(faces, source, PACKED, size, hold_out, numbers)
     if size < side:
         note = f"{source}: its images of {side}x{side} pixels were shrunk to {size}x{size}."
         reading = replace(reading, notes=(*reading.notes, note))
@@ -190,7 +182,6 @@ def _whole(
     size: int,
     hold_out: bool,
     numbers: NDArray[np.int64],
-    groups: Sequence[str],
 ) -> Reading:
     """A reading of faces that come with their splits, `numbers` being their rows in the file."""
     notes: tuple[str, ...] = ()
@@ -199,7 +190,6 @@ def _whole(
         if not training.all():
             notes = (f"The held-out rows of {source} were left out.",)
             faces, numbers = faces.where(training), numbers[training]
-            groups = [group for group, kept in zip(groups, training, strict=True) if kept]
     if not len(faces):
         raise DatasetError(f"{source} holds no row that can be used.")
     sizes = np.full((len(faces), 2), faces.images.shape[1], np.int64)
@@ -209,4 +199,4 @@ def _whole(
             resized[row] = grey_square(image, size)
         faces = replace(faces, images=resized)
     origins = tuple(f"{source.name}, row {number}" for number in numbers)
-    return Reading(faces, layout, sizes, origins, tuple(groups), (), notes)
+    return Reading(faces, layout, sizes, origins, (), notes)

@@ -34,7 +34,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Reading:
-    """A data set as it was read; `sizes`, `origins` and `groups` follow the rows of `faces`.
+    """A data set as it was read; `sizes` and `origins` follow the rows of `faces`.
 
     Attributes:
         faces: the faces, in the order of the source, further images last.
@@ -43,8 +43,6 @@ class Reading:
         notes: sentences on what was decided while reading: names, held-out characters.
         sizes: (N, 2) int64, width and height of each image before it was resized.
         origins: where each row comes from: a path below the source, or a file and its row.
-        groups: what must not be torn apart by a split (a photo's owner, a character); "" where
-            nothing is known.
         further: how many of the last rows were added to Training from other data sets.
         files: the file of each row; empty where they are rows of one file, or shards.
     """
@@ -53,7 +51,6 @@ class Reading:
     layout: str
     sizes: NDArray[np.int64]
     origins: tuple[str, ...]
-    groups: tuple[str, ...]
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
     further: int = 0
@@ -131,13 +128,13 @@ def joined(readings: Sequence[Reading]) -> Reading:
         np.concatenate([part.votes for part in parts]),
         np.concatenate([part.named for part in parts]),
         np.concatenate([part.splits for part in parts]),
+        np.concatenate([part.groups for part in parts]),
     )
     return Reading(
         faces,
         readings[0].layout,
         np.concatenate([reading.sizes for reading in readings]),
         tuple(origin for reading in readings for origin in reading.origins),
-        tuple(group for reading in readings for group in reading.groups),
         tuple(problem for reading in readings for problem in reading.problems),
         tuple(note for reading in readings for note in reading.notes),
         len(faces) - len(parts[0]),

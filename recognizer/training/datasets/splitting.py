@@ -1,6 +1,5 @@
 """Draw held-out rows at random without tearing apart what belongs together."""
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -12,15 +11,20 @@ HELD_OUT_SHARE: Final = 0.2
 
 
 def random_split(
-    pictures: NDArray[np.int64], groups: Sequence[str], further: int, seed: int
+    pictures: NDArray[np.int64],
+    groups: NDArray[np.str_],
+    further: int,
+    seed: int,
+    share: float = HELD_OUT_SHARE,
 ) -> NDArray[np.str_]:
-    """Hold out a fifth of the rows, or what comes near it from below.
+    """Hold out a share of the rows, or what comes near it from below.
 
     Args:
         pictures: (N,) numbers, the same for equal pictures; these stay together.
-        groups: (N) names, the same for rows that stay together; "" for a row on its own.
+        groups: (N,) names, the same for rows that stay together; "" for a row on its own.
         further: how many of the last rows are Training, and with them what belongs to them.
         seed: of the draw.
+        share: of the rows, but for the further ones, above 0 and below 1.
 
     Returns:
         (N,) Training or PublicTest.
@@ -37,21 +41,21 @@ def random_split(
             "A random split needs at least two different pictures that need not stay together: "
             "not all of one group (a character, an owner), nor in one with a picture of --extra."
         )
-    room = max(1, round(HELD_OUT_SHARE * own))
+    room = max(1, round(share * own))
     held_out: list[int] = []
     for one in np.random.default_rng(seed).permutation(len(sizes)).tolist():
         if free[one] and sizes[one] <= room:
             held_out.append(one)
             room -= int(sizes[one])
-    # Where every part is more than a fifth of all.
+    # Where every part is more than that share.
     held_out = held_out or [int(np.where(free, sizes, len(part) + 1).argmin())]
     return np.where(np.isin(part, held_out), "PublicTest", "Training")
 
 
-def belonging(pictures: NDArray[np.int64], groups: Sequence[str]) -> NDArray[np.int64]:
+def belonging(pictures: NDArray[np.int64], groups: NDArray[np.str_]) -> NDArray[np.int64]:
     """(N,) numbers, the same for rows that a picture or a group joins, be it through others."""
-    names, group = np.unique(np.array(groups), return_inverse=True)
-    alone = np.array(groups) == ""
+    names, group = np.unique(groups, return_inverse=True)
+    alone = groups == ""
     group[alone] = len(names) + np.flatnonzero(alone)
     part = pictures
     while True:
