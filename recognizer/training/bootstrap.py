@@ -2,7 +2,8 @@
 
 Efron and Tibshirani, "An Introduction to the Bootstrap" (1993); percentile intervals. The ECE is
 the exception: it takes noise for miscalibration, so resamples lie above the estimate; its
-interval is moved back by their bias.
+interval is moved back by their bias, and begins at 0 where the estimate is no more than a
+calibrated model could show by chance, as it is then no sign of any miscalibration.
 """
 
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.training.metrics import ECE_BINS, Floats, Labels, bin_of
+from recognizer.training.metrics import ECE_BINS, Floats, Labels, bin_of, ece_by_chance
 
 Interval = tuple[float, float]
 
@@ -46,12 +47,13 @@ def summary_intervals(
     values = {name: np.concatenate(parts) for name, parts in drawn.items()}
     estimate = float(np.abs(gaps.sum(axis=0)).sum() / len(labels))
     low, high = _interval(values["ece"] - values["ece"].mean() + estimate)
+    by_chance = estimate <= ece_by_chance(probabilities).at_most
     return {
         "accuracy": _interval(values["shares"][:, 0]),
         "top2_accuracy": _interval(values["shares"][:, 1]),
         "macro_f1": _interval(values["means"][:, 0]),
         "mean_recall": _interval(values["means"][:, 1]),
-        "ece": (max(0.0, low), high),
+        "ece": (0.0 if by_chance else max(0.0, low), high),
     }
 
 

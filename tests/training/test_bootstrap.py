@@ -65,6 +65,17 @@ def test_the_interval_of_the_ece_lies_around_the_estimate(answers: tuple[Floats,
     assert high - low == pytest.approx(width, abs=0.01)
 
 
+def test_a_calibrated_model_may_have_no_calibration_error_at_all(
+    answers: tuple[Floats, Labels],
+) -> None:
+    probabilities, _ = answers
+    rng = np.random.default_rng(3)
+    for _ in range(5):
+        drawn = np.array([rng.choice(4, p=row) for row in probabilities])
+        low, high = bootstrap.summary_intervals(probabilities, drawn, samples=200)["ece"]
+        assert low == 0 < metrics.ece(probabilities, drawn) < high
+
+
 def test_the_same_seed_gives_the_same_intervals(answers: tuple[Floats, Labels]) -> None:
     first, again = (bootstrap.summary_intervals(*answers, samples=50) for _ in range(2))
     assert first == again
