@@ -59,6 +59,23 @@ def test_it_counts_duplicates_within_and_across_splits() -> None:
     assert [group.tolist() for group in duplicates.groups] == [[0, 4, 5]]
 
 
+def test_it_finds_held_out_pictures_that_are_almost_in_training() -> None:
+    faces = make(ROWS)
+    # The last row becomes the second one's photo, a little darker; both splits show the 6th.
+    faces.images[6] = faces.images[1] // 4 * 3
+    explored = explore(faces, np.full((len(ROWS), 2), 48))
+    assert explored.duplicates.near.tolist() == [6]
+    said = [finding.text for finding in findings(explored, 0)]
+    assert "1 held-out image is almost the same as one in Training." in said
+    assert found().duplicates.near.tolist() == []
+    # A blank picture is like no other, and without Training there is nothing to be like.
+    faces.images[:] = 7
+    faces.images[6] = 8
+    assert explore(faces, np.full((len(ROWS), 2), 48)).duplicates.near.tolist() == []
+    held_out = faces.split("PublicTest")
+    assert explore(held_out, np.full((2, 2), 48)).duplicates.near.tolist() == []
+
+
 def test_it_measures_how_far_people_agree() -> None:
     agreement = found().agreement
     assert agreement is not None

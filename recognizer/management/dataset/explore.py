@@ -130,12 +130,14 @@ class _View:
 
     def _duplicates(self) -> dict[str, Any]:
         found = self.found.duplicates
+        near = np.isin(np.arange(len(self.found.faces)), found.near)
         return {
             "rows": [
                 {"split": split, "counts": counts}
                 for split, counts in zip(found.splits, found.pairs.tolist(), strict=True)
             ],
             "groups": [self._group(rows) for rows in found.groups],
+            "near": self._shown(near, self.samples),
         }
 
     def _group(self, rows: NDArray[np.int64]) -> dict[str, Any]:

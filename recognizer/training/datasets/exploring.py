@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from recognizer.training.datasets.classes import CLASSES
 from recognizer.training.datasets.faces import FER2013_LABELS, NOT_A_FACE, SPLITS, Faces, majority
+from recognizer.training.datasets.near_copies import near_copies
 from recognizer.training.preparation import image_digests
 from recognizer.vision.emotions import EMOTIONS
 
@@ -91,7 +92,7 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Images with the same pixels.
+    """Images with the same pixels, or almost.
 
     Attributes:
         splits: the splits that hold rows, (S).
@@ -101,6 +102,7 @@ class Duplicates:
         contradicting: how many pictures there are that won different emotions in different rows.
         own_contradicting: how many there are with different labels of FER-2013's own.
         groups: the largest groups, as arrays of rows.
+        near: held-out rows that look almost like a Training row, see `near_copies`.
     """
 
     splits: tuple[str, ...]
@@ -109,6 +111,7 @@ class Duplicates:
     contradicting: int
     own_contradicting: int
     groups: tuple[NDArray[np.int64], ...]
+    near: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -266,6 +269,7 @@ def _duplicates(faces: Faces, kinds: NDArray[np.int64]) -> Duplicates:
         contradicting=_contradicting(group, kinds, kinds < len(EMOTIONS)),
         own_contradicting=_contradicting(group, faces.labels, faces.labels >= 0),
         groups=tuple(np.flatnonzero(group == one) for one in largest),
+        near=near_copies(faces),
     )
 
 

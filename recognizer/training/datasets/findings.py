@@ -28,6 +28,7 @@ def findings(found: Exploration, skipped: int) -> list[Finding]:
         _skipped(skipped),
         _splits(found),
         _leaks(found),
+        _near_copies(found),
         _contradictions(found),
         _missing(found),
         _blank(found),
@@ -70,6 +71,12 @@ def _leaks(found: Exploration) -> Finding | None:
         "duplicates",
         True,
     )
+
+
+def _near_copies(found: Exploration) -> Finding | None:
+    near = len(found.duplicates.near)
+    text = f"{counted(near, 'held-out image')} almost the same as one in Training."
+    return Finding(text, "duplicates", True) if near else None
 
 
 def _contradictions(found: Exploration) -> Finding | None:
