@@ -41,7 +41,7 @@ def load(weights: Path, network: Network, size: int = 48) -> keras.Model:
             # Keras warns of every layer that does not fit before it says that one does not.
             warnings.filterwarnings("ignore", module="keras")
             _read(weights, model)
-    except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+    except (OSError, ValueError, KeyError, IndexError, tf.errors.OpError) as error:
         text = " ".join(str(error).split())[:300]
         raise SettingsError(
             f"The weights in {weights} cannot be taken for {name_of(network)}: {text}"

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from recognizer.training import fitted, optimizers, run_folders
 from recognizer.training.batches import batches
+from recognizer.training.checkpoints import Checkpoints
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.datasets.outputs import whole_file
 from recognizer.training.hyperparameters import Fitting, with_best_precision
@@ -50,7 +51,8 @@ def fit(
     Raises:
         ValueError: the run folder belongs to other settings or other data, there are fewer
             images than a batch takes, the loss is no number any more, or the weights to start
-            with cannot be taken.
+            with cannot be taken, or all checkpoints are damaged.
+        OSError: the run folder cannot be written to.
     """
     how = with_best_precision(how)
     _check_sizes(training, how)
@@ -68,16 +70,15 @@ def fit(
     epochs = _Epochs(training, model, average, how)
     # Only now, as settings that no network can be made of must not name a folder as theirs.
     run_folders.claim_run(run, how, run_folders.fingerprint(training, validation))
-    saved = tf.train.Checkpoint(
+    checkpoints = Checkpoints(
+        run / run_folders.CHECKPOINT,
         model=model,
         optimizer=epochs.optimizer,
         averaged=average.values,
         **progress.variables(),
         **({"ends": ends.values, "ended": ends.count} if ends else {}),
     )
-    manager = tf.train.CheckpointManager(saved, str(run / run_folders.CHECKPOINT), max_to_keep=2)
-    if manager.latest_checkpoint:
-        saved.restore(manager.latest_checkpoint).assert_consumed()
+    if checkpoints.restore(report):
         report(f"Going on after epoch {progress.epoch} of {how.all_epochs}.")
     run_folders.forget_after(run, progress.epoch)
     logs = tf.summary.create_file_writer(str(run / run_folders.TENSORBOARD))
@@ -102,7 +103,7 @@ def fit(
         }
         # The checkpoint last: what is in it is done, and told.
         run_folders.append(run, line)
-        manager.save()
+        checkpoints.save()
         with logs.as_default(step=progress.epoch):
             for name, value in line.items():
                 tf.summary.scalar(name, value)
