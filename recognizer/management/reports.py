@@ -9,6 +9,8 @@ from django.core.management.base import CommandError
 from django.template.loader import render_to_string
 from django.utils import timezone
 
+from recognizer.training.datasets.outputs import whole_file
+
 
 def check_path(path: Path) -> None:
     """Say before the work begins that a report could not be written; exit status 2."""
@@ -23,6 +25,9 @@ def check_path(path: Path) -> None:
 def _problem(path: Path) -> str:
     if path.is_dir():
         return "it is a folder. Name a file, such as report.html."
+    if path.suffix.casefold() not in (".html", ".htm"):
+        # Or a slip of the hand would write it over a data set.
+        return "its name must end in .html."
     if not path.parent.is_dir():
         return f"the folder {path.parent} does not exist. Make it first, or name another."
     if not os.access(path if path.exists() else path.parent, os.W_OK):
@@ -44,7 +49,8 @@ def write(path: Path, template: str, context: dict[str, Any]) -> None:
     made = timezone.now()
     page = render_to_string(template, {"style_tokens": _tokens(), "made": made, **context})
     try:
-        path.write_text(page, encoding="utf-8")
+        with whole_file(path) as draft:
+            draft.write_text(page, encoding="utf-8")
     except OSError as error:
         raise CommandError(f"The report {path} cannot be written: {error.strerror}.") from error
 

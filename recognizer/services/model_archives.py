@@ -109,6 +109,8 @@ def _check_target(target: Path) -> None:
         problem = "it is a folder. Name a file, such as model.zip."
     elif not target.parent.is_dir():
         problem = f"the folder {target.parent} does not exist. Make it first, or name another."
+    elif target.suffix.casefold() != ".zip":
+        problem = "its name must end in .zip."
     else:
         return
     raise ModelError(f"The archive {target} can't be written: {problem}")

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from recognizer.management.base import WHICH_MODEL
 from recognizer.services import model_versions
+from recognizer.training.datasets.outputs import whole_file
 from recognizer.vision import Recognition, RecognizedFace, Recognizer, annotate
 from recognizer.vision.cards import CardError
 from recognizer.vision.classification import ModelError
@@ -160,7 +161,8 @@ class _Album:
     def add(self, path: str, photo: Decoded, recognition: Recognition) -> None:
         target = self.folder / self._name(path)
         try:
-            target.write_bytes(encode_jpeg(annotate(photo.image, recognition)))
+            with whole_file(target) as draft:
+                draft.write_bytes(encode_jpeg(annotate(photo.image, recognition)))
         except OSError as error:
             message = f"{target}: cannot be written ({error.strerror})."
             raise CommandError(message, returncode=SOME_FAILED) from error
