@@ -2,14 +2,16 @@
 
 import os
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
 
+from recognizer.training.settings import LARGEST_SEED
 from recognizer.training.silence import held_back
+from recognizer.vision.classification import OnnxClassifier
 
 WHICH_MODEL = (
     "one of `models list` (default: the promoted one, where a site's database names one; else "
@@ -18,8 +20,6 @@ WHICH_MODEL = (
 
 # What a shell gives a command that Ctrl-C has ended: 128 and the number of SIGINT.
 INTERRUPTED: Final = 130
-
-LARGEST_SEED: Final = 2**32 - 1
 
 
 class TrainingCommand(BaseCommand):
@@ -95,6 +95,13 @@ def add_answers_option(parser: ArgumentParser) -> None:
     )
 
 
+def require_different(models: Sequence[OnnxClassifier], what: str) -> None:
+    """ValueError where a model is named twice; `what` says what each is to be."""
+    folders = [model.folder for model in models]
+    if twice := next((one.name for one in folders if folders.count(one) > 1), ""):
+        raise ValueError(f'The model "{twice}" is named twice {what}. Name each model once.')
+
+
 def require_writable(run: Path) -> None:
     """ValueError where a run folder cannot be written to: before the work, not after it."""
     there = next(path for path in (run.absolute(), *run.absolute().parents) if path.exists())
@@ -140,5 +147,7 @@ def seed(text: str) -> int:
 
 
 def cores(text: str) -> int:
-    """A number of cores; TensorFlow would take 0 for all of them."""
-    return max(1, int(text))
+    """A number of cores, 1 or more; ArgumentTypeError when it is none."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f'must be a whole number, 1 or more, not "{text}"')
+    return int(text)

@@ -38,9 +38,10 @@ def load(path: Path, assignments: Sequence[str] = ()) -> Fitting:
             of the wrong type or out of its range; the message names the file and the setting.
     """
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
+        given = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"The settings in {path} cannot be read: {error}.") from error
+        why = getattr(error, "strerror", None) or error
+        raise SettingsError(f"The settings in {path} cannot be read: {why}.") from error
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is not valid TOML: {error}.") from error
     try:
@@ -146,7 +147,7 @@ def _require_sense(how: Fitting) -> None:
         raise SettingsError(
             f"small_epochs = {how.small_epochs} leaves none of the {how.all_epochs} epochs "
             "(epochs and finish_epochs) at full size; the network would never see faces as it "
-            "is served them."
+            "is served them. Set fewer, such as small_epochs = 0 (--set small_epochs=0)."
         )
     if how.finishes > 1 and not how.finish_epochs:
         raise SettingsError(

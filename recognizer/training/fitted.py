@@ -42,9 +42,8 @@ def load(weights: Path, network: Network, size: int = 48) -> keras.Model:
             warnings.filterwarnings("ignore", module="keras")
             _read(weights, model)
     except (OSError, ValueError, KeyError, IndexError, tf.errors.OpError) as error:
-        text = " ".join(str(error).split())[:300]
         raise SettingsError(
-            f"The weights in {weights} cannot be taken for {name_of(network)}: {text}"
+            f"The weights in {weights} cannot be taken for {name_of(network)}: {_why(error)}"
         ) from error
     return model
 
@@ -73,6 +72,14 @@ def accuracies(model: keras.Model, faces: Faces) -> dict[str, float]:
     }
 
 
+def _why(error: Exception) -> str:
+    """The reason in a sentence: Keras has pages to say about layers that do not fit."""
+    text = " ".join(str(error).split())
+    if "could not be loaded" in text or "match" in text or "Received" in text:
+        return "its layers are others, or of other widths; give the settings that it was made with."
+    return text[:300].rstrip(".") + "."
+
+
 def _share(right: NDArray[np.bool_]) -> float:
     return float(right.mean()) if len(right) else math.nan
 
@@ -87,7 +94,7 @@ def _read(weights: Path, model: keras.Model) -> None:
             return
     latest = tf.train.latest_checkpoint(str(weights / CHECKPOINT))
     if not latest:
-        raise FileNotFoundError(f"the folder has neither a checkpoint nor {EXPORTED}")
+        raise FileNotFoundError(f"the folder has neither a checkpoint nor {EXPORTED}.")
     averaged = [tf.Variable(weight) for weight in model.weights]
     saved = tf.train.Checkpoint(averaged=averaged)
     saved.restore(latest).assert_existing_objects_matched().expect_partial()

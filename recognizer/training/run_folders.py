@@ -1,9 +1,11 @@
 """Run folders: whose they are, and what was done in them. Nothing here fits anything."""
 
 import csv
+import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +21,7 @@ CONFIG: Final = "config.json"
 HISTORY: Final = "history.csv"
 TENSORBOARD: Final = "tensorboard"
 CHECKPOINT: Final = "checkpoint"
+_LOCK: Final = ".lock"
 _EXPORT: Final = ("int8",)
 """Settings that come into play after the run, so that another export needs no other run."""
 KEPT: Final = "kept.weights.h5"
@@ -26,8 +29,37 @@ KEPT: Final = "kept.weights.h5"
 ones that did best on the held-out rows, with several finishes the mean of their ends."""
 
 
+@contextmanager
+def alone(run: Path) -> Iterator[None]:
+    """Keep the run folder, which is made, to this process, until it ends or is killed.
+
+    Raises:
+        ValueError: another process works in it.
+    """
+    there = run.exists()
+    run.mkdir(parents=True, exist_ok=True)
+    path = run / _LOCK
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(
+                f"Another process is at work in the run folder {run}. Wait for it to end, or give "
+                "another folder (--run)."
+            ) from error
+        try:
+            yield
+        finally:
+            # What was refused before it began leaves nothing behind.
+            if not there and list(run.iterdir()) == [path]:
+                path.unlink()
+                run.rmdir()
+
+
 def claim_run(run: Path, how: Fitting, data: str) -> None:
     """Make the run folder for these settings and this data, or find that it is theirs already.
+
+    A run that ended before its first epoch did leaves nothing that other settings could spoil.
 
     Args:
         run: the folder.
@@ -43,7 +75,10 @@ def claim_run(run: Path, how: Fitting, data: str) -> None:
     if weights := settings["network"].get("weights"):
         settings["network"]["weights"] = _whole(weights)
     defaults = Fitting(network=type(how.network)())
-    claim(run / CONFIG, settings, _of_the_run(defaults))
+    if not (run / HISTORY).exists() and not (run / CHECKPOINT).exists():
+        (run / CONFIG).unlink(missing_ok=True)
+    # Stopping early watches other rows, so with `patience` the data differ, too.
+    claim(run / CONFIG, settings, _of_the_run(defaults), {"data": "patience"})
 
 
 def _of_the_run(how: Fitting) -> dict[str, Any]:
@@ -51,7 +86,10 @@ def _of_the_run(how: Fitting) -> dict[str, Any]:
 
 
 def claim(
-    file: Path, wanted: Mapping[str, object], defaults: Mapping[str, object] | None = None
+    file: Path,
+    wanted: Mapping[str, object],
+    defaults: Mapping[str, object] | None = None,
+    follows: Mapping[str, str] | None = None,
 ) -> None:
     """Write down what a run folder is for, or find the same written there.
 
@@ -59,6 +97,7 @@ def claim(
         file: JSON in the run folder, which is made.
         wanted: settings by name.
         defaults: of settings that may be missing there, as they were added later.
+        follows: settings that go without saying where another one differs.
 
     Raises:
         ValueError: others are written there, or the file is damaged.
@@ -70,6 +109,7 @@ def claim(
         return
     found = _completed(_settings(file), defaults or {}, wanted)
     differing = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
+    differing = [name for name in differing if (follows or {}).get(name) not in differing]
     if differing:
         raise ValueError(
             f"The run folder {file.parent} was begun with other settings ({', '.join(differing)} "

@@ -39,11 +39,14 @@ class Limits:
             return "one of " + ", ".join(f'"{name}"' for name in self.names)
         if self.high == math.inf:
             return f"{self.low:g} or more"
-        return f"{self.low:g} or more and {'below' if self.below else 'at most'} {self.high:g}"
+        return f"{self.low:g} or more and {'below' if self.below else 'at most'} {self.high:.10g}"
 
     def hold(self, value: float) -> bool:
         return self.low <= value and (value < self.high if self.below else value <= self.high)
 
+
+LARGEST_SEED: Final = 2**32 - 1
+"""That NumPy and Keras take."""
 
 SHARE: Final = Limits(high=1)
 SHARE_BELOW_1: Final = Limits(high=1, below=True)
@@ -59,6 +62,7 @@ LIMITS: Final[Mapping[str, Limits]] = {
         ("fer2013_weight", "balance", "distillation", "flip", "lighting", "low_resolution"), SHARE
     ),
     **dict.fromkeys(("blur", "jpeg", "noise", "occlusion", "finish_augmentation"), SHARE),
+    "seed": Limits(high=LARGEST_SEED),
     "covered": Limits(low=0.1, high=1, below=True),
     "rotation": Limits(high=180),
     "scale": Limits(low=0.1, high=10, rising=True),

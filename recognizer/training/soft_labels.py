@@ -80,8 +80,12 @@ class SoftLabels:
                     _shares(file["fer2013"]),
                     tuple(file["teachers"].tolist()),
                 )
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-            raise DatasetError(f"{path} cannot be read as soft labels: {error}.") from error
+        except OSError as error:
+            raise DatasetError(f"{path} cannot be read: {error.strerror or error}.") from error
+        except (KeyError, ValueError, zipfile.BadZipFile) as error:
+            raise DatasetError(
+                f"{path} holds no soft labels: expected a file that `manage.py teach` has written."
+            ) from error
 
 
 def teach(teachers: Sequence[OnnxClassifier], images: NDArray[np.uint8]) -> SoftLabels:

@@ -186,6 +186,7 @@ def test_an_archive_that_can_not_be_is_refused(tmp_path: Path) -> None:
     for target, problem in {
         tmp_path: "it is a folder",
         tmp_path / "none" / "mine.zip": f"the folder {tmp_path / 'none'} does not exist",
+        tmp_path / "fer2013.csv": "its name must end in .zip",
         tmp_path / "file" / "mine.zip": f"the folder {tmp_path / 'file'} does not exist",
     }.items():
         with pytest.raises(ModelError) as refused:

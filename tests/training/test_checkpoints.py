@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
-tf = pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
+pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
+
+import tensorflow as tf
 
 from recognizer.training.checkpoints import Checkpoints
 
@@ -18,7 +20,8 @@ def written(folder: Path, *epochs: int) -> None:
 
 def restored(folder: Path) -> tuple[int | None, list[str]]:
     """The epoch of the checkpoint that was taken, None for none; what was told."""
-    number, told = tf.Variable(0), []
+    number = tf.Variable(0)
+    told: list[str] = []
     found = Checkpoints(folder, epoch=number).restore(told.append)
     return int(number) if found else None, told
 

@@ -61,6 +61,7 @@ def test_what_is_written_is_read_again(how: Fitting, tmp_path: Path) -> None:
             'mixed_precision = "half"',
             'must be one of "auto", "float32", "mixed_bfloat16", not "half"',
         ),
+        ("seed = 4294967296", "seed must be a whole number, 0 or more and at most 4294967295, not"),
         ("epoch = 3", "There is no setting epoch; there are seed, start, epochs"),
         ('network = "resnet9"', "network must be a table, [network] in TOML"),
         ("[network]\nhidden = 1", "network.name must be the name of an architecture"),

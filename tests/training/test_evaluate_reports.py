@@ -282,9 +282,10 @@ def test_a_comparison_has_a_report_that_stands_alone(
     ("added", "message"),
     [
         (["--compare", "one", "nonesuch"], 'no model "nonesuch"'),
-        (["--compare", "one", "one"], 'The model "one" is to be compared with itself'),
+        (["--compare", "one", "one"], 'The model "one" is named twice to be compared'),
         (["--model", "one", "--report", "nowhere/report.html"], "nowhere does not exist"),
         (["--model", "one", "--report", "."], "it is a folder"),
+        (["--model", "one", "--report", "fer2013.csv"], "its name must end in .html"),
         (["--model", "one", "--report", "x" * 300], "File name too long"),
         (["--model", "one", "--history", "history.csv"], "--history belongs to"),
         (["--compare", "one", "--report", "r.html", "--history", "h.csv"], "--history belongs to"),

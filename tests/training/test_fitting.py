@@ -142,12 +142,14 @@ def test_a_run_folder_of_other_settings_is_refused(
     training: TrainingSet, held_out: Faces, tmp_path: Path
 ) -> None:
     run_folders.claim_run(tmp_path, TINY, run_folders.fingerprint(training, held_out))
+    run_folders.append(tmp_path, {"epoch": 1})
     with pytest.raises(ValueError, match=r"other settings \(seed differ"):
         fit(training, held_out, replace(TINY, seed=2), tmp_path, quiet)
 
 
 def test_a_setting_that_came_later_has_its_default_in_older_run_folders(tmp_path: Path) -> None:
     run_folders.claim_run(tmp_path, TINY, "data")
+    run_folders.append(tmp_path, {"epoch": 1})
     config = json.loads((tmp_path / "config.json").read_text())
     assert config.pop("finishes") == 1
     assert config["augmentation"].pop("covered") == TINY.augmentation.covered
@@ -160,10 +162,26 @@ def test_a_setting_that_came_later_has_its_default_in_older_run_folders(tmp_path
         run_folders.claim_run(tmp_path, other, "data")
 
 
+def test_a_run_that_never_finished_an_epoch_names_no_folder(tmp_path: Path) -> None:
+    run_folders.claim_run(tmp_path, replace(TINY, learning_rate=1e30), "data")
+    run_folders.claim_run(tmp_path, TINY, "data")
+    run_folders.append(tmp_path, {"epoch": 1})
+    with pytest.raises(ValueError, match=r"other settings \(learning_rate differ"):
+        run_folders.claim_run(tmp_path, replace(TINY, learning_rate=1e30), "data")
+
+
+def test_early_stopping_watches_other_rows_which_goes_without_saying(tmp_path: Path) -> None:
+    run_folders.claim_run(tmp_path, TINY, "data")
+    run_folders.append(tmp_path, {"epoch": 1})
+    with pytest.raises(ValueError, match=r"other settings \(patience differ"):
+        run_folders.claim_run(tmp_path, replace(TINY, patience=3), "the half of it")
+
+
 def test_a_run_folder_of_other_data_is_refused(
     training: TrainingSet, held_out: Faces, tmp_path: Path
 ) -> None:
     run_folders.claim_run(tmp_path, TINY, run_folders.fingerprint(training, held_out))
+    run_folders.append(tmp_path, {"epoch": 1})
     images = training.images.copy()
     images[0, 0, 0] ^= 1
     with pytest.raises(ValueError, match=r"other settings \(data differ"):

@@ -23,9 +23,10 @@ from recognizer.training.datasets.reading import (
 )
 from recognizer.training.datasets.result import BadParts
 from recognizer.vision.emotions import EMOTIONS
-from tests.training.drawing import draw_face
+from tests.training.drawing import draw_face, write_fer2013, write_ferplus
 
 RNG = np.random.default_rng(5)
+FERPLUS = {name: {"happy": "happiness", "sad": "sadness"}.get(name, name) for name in EMOTIONS}
 
 
 def put(path: Path, image: NDArray[np.uint8] | None = None) -> None:
@@ -49,6 +50,27 @@ def test_it_reads_split_folders_with_anybodys_class_names(tmp_path: Path) -> Non
     assert [FER2013_LABELS[label] for label in reading.faces.labels] == ["sad", "anger", "happy"]
     assert (reading.faces.votes.sum(axis=1) == 10).all()
     assert reading.origins[1] == str(Path("train/Angry/1.png"))
+
+
+def test_votes_of_other_rows_are_suspected(tmp_path: Path) -> None:
+    shown = [FER2013_LABELS[row % 7] for row in range(140)]
+    image = draw_face("happy", RNG)
+    write_fer2013(tmp_path / "f.csv", [(emotion, "Training", image) for emotion in shown])
+    notes = {}
+    for name, rows in (("own", shown), ("turned", shown[::-1]), ("few", shown[:99])):
+        write_ferplus(tmp_path / f"{name}.csv", [("Training", {FERPLUS[one]: 9}) for one in rows])
+        if name == "few":
+            write_fer2013(tmp_path / "f.csv", [(one, "Training", image) for one in shown[1:100]])
+        notes[name] = read_dataset(tmp_path / "f.csv", ferplus=tmp_path / f"{name}.csv").notes
+    assert notes["own"] == notes["few"] == ()
+    (note,) = notes["turned"]
+    assert note.startswith("WARNING: the votes in turned.csv and FER-2013's own labels agree on")
+
+
+def test_a_tar_archive_is_to_be_unpacked(tmp_path: Path) -> None:
+    (tmp_path / "fer2013.tar.gz").write_bytes(b"anything")
+    with pytest.raises(DatasetError, match="an archive of several files; unpack it"):
+        read_dataset(tmp_path / "fer2013.tar.gz")
 
 
 def test_validation_alone_is_held_out(tmp_path: Path) -> None:

@@ -31,6 +31,21 @@ def test_a_folder_is_claimed_once(tmp_path: Path) -> None:
         run_folders.claim(tmp_path / "run/config.json", {**WANTED, "seed": 2})
 
 
+def test_a_run_folder_is_one_processs_at_a_time(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with (
+        run_folders.alone(run),
+        pytest.raises(ValueError, match=r"Another process .*\(--run\)"),
+        run_folders.alone(run),
+    ):
+        pass
+    # Nothing was done in it, so nothing is left; and it is free for the next one.
+    assert not run.exists()
+    with run_folders.alone(run):
+        run_folders.claim(run / "config.json", WANTED)
+    assert (run / "config.json").exists()
+
+
 @pytest.mark.usefixtures("half_written")
 def test_a_killed_claim_claims_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Killed):

@@ -117,7 +117,7 @@ def test_soft_labels_of_another_data_set_say_nothing(teacher: OnnxClassifier, fa
 
 def test_another_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "soft.npz").write_text("no archive")
-    with pytest.raises(DatasetError, match="cannot be read as soft labels"):
+    with pytest.raises(DatasetError, match=r"holds no soft labels: expected a file that"):
         SoftLabels.load(tmp_path / "soft.npz")
 
 

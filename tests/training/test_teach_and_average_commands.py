@@ -49,6 +49,28 @@ def test_an_unknown_teacher_is_a_usage_error(dataset: tuple[Path, Path], tmp_pat
     assert error.value.returncode == 2
 
 
+def test_soft_labels_of_other_teachers_are_not_written_over(
+    dataset: tuple[Path, Path], tmp_path: Path
+) -> None:
+    given = [*arguments(dataset), "--output", str(tmp_path / "soft.npz"), "--teacher"]
+    call_command("teach", *given, "one")
+    before = (tmp_path / "soft.npz").read_bytes()
+    call_command("teach", *given, "one")
+    with pytest.raises(CommandError, match=r"holds the answers of one 2026\.11; name another"):
+        call_command("teach", *given, "two")
+    assert (tmp_path / "soft.npz").read_bytes() == before
+
+
+@pytest.mark.parametrize(("command", "option"), [("teach", "--teacher"), ("average", "--member")])
+def test_a_model_counts_once(
+    command: str, option: str, dataset: tuple[Path, Path], tmp_path: Path
+) -> None:
+    target = ["--output", str(tmp_path / "soft.npz")] if command == "teach" else ["--name", "new"]
+    with pytest.raises(CommandError, match='"one" is named twice as a') as error:
+        call_command(command, *arguments(dataset), option, "one", "two", "one", *target)
+    assert error.value.returncode == 2
+
+
 def test_an_average_is_a_model_of_its_own(
     dataset: tuple[Path, Path], faces: Faces, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,7 +69,10 @@ class Command(TrainingCommand):
         if options["write"]:
             path = classifier.weights.parent / model_reports.CARD
             card = with_affect(classifier.card, result["arousal_experimental"])
-            card.save(path)
+            try:
+                card.save(path)
+            except OSError as error:
+                raise unusable(error) from error
             self.report(f"{path} says how to read valence and arousal.")
 
 

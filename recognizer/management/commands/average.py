@@ -7,7 +7,12 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from recognizer.management import model_reports
-from recognizer.management.base import TrainingCommand, add_answers_option, unusable
+from recognizer.management.base import (
+    TrainingCommand,
+    add_answers_option,
+    require_different,
+    unusable,
+)
 from recognizer.management.dataset.options import add_source_options, read_source
 from recognizer.services import model_places, model_store
 from recognizer.training import averaging, release
@@ -63,6 +68,7 @@ class Command(TrainingCommand):
             self.keep_answers(options["run"])
             folder = model_places.place_for(options["name"], options["output"], options["replace"])
             members = [model_store.load(member) for member in options["member"]]
+            require_different(members, "as a member")
         except ValueError as error:
             raise CommandError(str(error), returncode=2) from error
         try:

@@ -12,7 +12,13 @@ from django.core.management.base import CommandError
 from numpy.typing import NDArray
 
 from recognizer.management import evaluation_pages, model_reports, reports
-from recognizer.management.base import WHICH_MODEL, TrainingCommand, add_answers_option, unusable
+from recognizer.management.base import (
+    WHICH_MODEL,
+    TrainingCommand,
+    add_answers_option,
+    require_different,
+    unusable,
+)
 from recognizer.management.dataset.options import (
     FER2013,
     add_bad_option,
@@ -224,14 +230,9 @@ def _check_usage(options: dict[str, Any]) -> None:
 def _load(names: Sequence[str], threads: int = 0) -> list[OnnxClassifier]:
     try:
         models = [model_versions.for_shell(name, threads) for name in names]
+        require_different(models, "to be compared")
     except ValueError as error:
         raise CommandError(str(error), returncode=2) from error
-    folders = [model.folder for model in models]
-    if twice := next((one.name for one in folders if folders.count(one) > 1), ""):
-        raise CommandError(
-            f'The model "{twice}" is to be compared with itself. Name each model once.',
-            returncode=2,
-        )
     return models
 
 

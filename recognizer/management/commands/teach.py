@@ -7,14 +7,14 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from recognizer.management.base import TrainingCommand, unusable
+from recognizer.management.base import TrainingCommand, require_different, unusable
 from recognizer.management.dataset.options import add_source_options, read_source
 from recognizer.services import model_store
 from recognizer.training.datasets.faces import DatasetError
 from recognizer.training.datasets.reading import training_and_held_out
 from recognizer.training.preparation import HEADS, prepare_training
 from recognizer.training.remembering import Remembering
-from recognizer.training.soft_labels import teach
+from recognizer.training.soft_labels import SoftLabels, teach
 from recognizer.vision.classification import OnnxClassifier
 
 
@@ -39,6 +39,7 @@ class Command(TrainingCommand):
     def handle(self, **options: Any) -> None:
         try:
             teachers = [model_store.load(name) for name in options["teacher"]]
+            require_different(teachers, "as a teacher")
             _check(teachers, options)
         except ValueError as error:
             raise CommandError(str(error), returncode=2) from error
@@ -77,5 +78,13 @@ def _check(teachers: list[OnnxClassifier], options: dict[str, Any]) -> None:
             )
     if options["output"].suffix != ".npz":
         raise ValueError(f"--output {options['output']}: the file's name must end in .npz.")
+    if options["output"].exists():
+        names = tuple(teacher.name for teacher in teachers)
+        found = SoftLabels.load(options["output"]).teachers
+        if found != names:
+            raise ValueError(
+                f"--output {options['output']} holds the answers of {', '.join(found)}; name "
+                "another file, or remove it first."
+            )
     if not options["output"].absolute().parent.is_dir():
         raise ValueError(f"--output {options['output']}: its folder is not there.")

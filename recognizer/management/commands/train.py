@@ -113,17 +113,17 @@ class Command(TrainingCommand):
         require_there(options)
         # Reading may take minutes, TensorFlow seconds, and without it no setting can be judged.
         with training_imports("Training"):
-            from recognizer.training import (
-                config,
-                export,
-                fitting,
-                hyperparameters,
-                release,
-                run_folders,
-            )
+            from recognizer.training import config, fitting, hyperparameters, run_folders
         how = config.load(options["config"], _assignments(options))
         how = hyperparameters.with_best_precision(how)
         fitting.require_beginning(how)
+        with run_folders.alone(run):
+            self.fit(options, how, run, folder)
+
+    def fit(self, options: dict[str, Any], how: "Fitting", run: Path, folder: Path) -> None:
+        """Read, fit and export, with settings that are right by themselves."""
+        from recognizer.training import export, fitting, release, run_folders
+
         teachers = SoftLabels.load(Path(how.soft_labels)) if how.distillation else None
         reading = read_source(options, self.report)
         _, held_out = training_and_held_out(reading)

@@ -232,6 +232,9 @@ def _require_columns(path: Path, reader: "csv.DictReader[str]", columns: tuple[s
 @contextmanager
 def _open_text(path: Path) -> Iterator[TextIO]:
     """Open a CSV, unpacking it by its suffix; DatasetError when it cannot be read."""
+    if ".tar" in path.suffixes or path.suffix == ".tgz":
+        # Unpacked, it would pass for text.
+        raise DatasetError(f"{path} is an archive of several files; unpack it, and name its .csv.")
     openers: dict[str, Callable[..., TextIO]] = {
         ".gz": gzip.open,
         ".bz2": bz2.open,

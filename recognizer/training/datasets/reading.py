@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.training.datasets import fer2013
-from recognizer.training.datasets.faces import DatasetError, Faces
+from recognizer.training.datasets.faces import FER2013_LABELS, DatasetError, Faces
 from recognizer.training.datasets.folders import (
     CLASS_FOLDERS,
     FERG,
@@ -23,6 +23,7 @@ from recognizer.training.datasets.packing import is_packed, read_packed
 from recognizer.training.datasets.pictures import Plan, carry_out, grey_square, subfolders
 from recognizer.training.datasets.result import Bad, Problem, Reading, joined, read_all
 from recognizer.training.datasets.votes import REVIEWED, plan_votes
+from recognizer.vision.emotions import EMOTIONS
 
 __all__ = [
     "LAYOUTS",
@@ -41,6 +42,9 @@ UNVOTED: Final = (FER2013, SPLIT_FOLDERS, CLASS_FOLDERS, FERG)
 """Layouts in which a picture has one label of its own; FER+ brings the votes for FER2013."""
 LAYOUTS: Final = (FER2013, SPLIT_FOLDERS, CLASS_FOLDERS, FERG, REVIEWED, PACKED)
 SIZES: Final = (8, 512)
+# Of the rows with a label and a majority; shuffled votes agree with about a fifth of the labels.
+_LEAST_AGREEMENT: Final = 0.4
+_FEWEST_COMPARED: Final = 100
 
 
 def read_dataset(
@@ -112,7 +116,8 @@ def training_and_held_out(reading: Reading) -> tuple[Faces, Faces]:
             raise DatasetError(
                 f"The data set ({reading.layout}) has no {split} rows; it holds "
                 f"{', '.join(sorted(present))}. Training needs rows to learn from (Training) and "
-                f"rows held out to measure on (PublicTest): in folders, put some into {where}."
+                f"rows held out to measure on (PublicTest): in folders, put some into {where}, or "
+                "let `manage.py dataset pack --split random` draw them."
             )
     return reading.faces.split("Training"), reading.faces.split("PublicTest")
 
@@ -162,7 +167,27 @@ def _read_fer2013(
     if ferplus is None:
         note = f"{source.name} without FER+: its own labels count as ten votes each."
         reading = replace(reading, notes=(note, *reading.notes))
+    elif note := _out_of_order(faces, ferplus):
+        reading = replace(reading, notes=(note, *reading.notes))
     return replace(reading, problems=tuple(problems))
+
+
+def _out_of_order(faces: Faces, ferplus: Path) -> str:
+    """A sentence where the votes seem to be those of other rows; empty where they do not.
+
+    Votes have nothing but their place to tell whose they are.
+    """
+    majority = faces.majority
+    own = np.array([EMOTIONS.index(name) for name in FER2013_LABELS])[faces.labels]
+    decided = (faces.labels >= 0) & faces.agreed
+    count, agreeing = int(decided.sum()), int((own == majority)[decided].sum())
+    if count < _FEWEST_COMPARED or agreeing >= _LEAST_AGREEMENT * count:
+        return ""
+    return (
+        f"WARNING: the votes in {ferplus.name} and FER-2013's own labels agree on only "
+        f"{agreeing / count:.0%} of {count:,} rows, where 67% are usual. Is the order of the rows "
+        "the same in both files?"
+    )
 
 
 def _read_packed(source: Path, size: int, hold_out: bool) -> Reading:
