@@ -120,11 +120,12 @@ def draft(
     weights = [member.weights for member in members]
     average(weights, path, mirror=mirror, shift=shift, ranges=ranges)
     write_labels(path, {label_set: head.labels for label_set, head in heads.items()})
-    names = " and ".join(f"{card.name} {card.version}" for card in cards)
+    *names, last = (f"{card.name} {card.version}" for card in cards)
+    of = f"{', '.join(names)} and {last}" if names else last
     return ModelCard(
         name=name,
         version=f"{datetime.now(UTC):%Y.%m.%d}",
-        architecture=f"average of {names}{_seen_how(mirror, shift)}",
+        architecture=f"average of {of}{_seen_how(mirror, shift)}",
         parameters=sum(card.parameters for card in cards),
         macs=count_views(mirror, shift) * sum(card.macs for card in cards),
         weights=Weights(path.name, file_hash(path), precision_of(onnx.load(path))),
