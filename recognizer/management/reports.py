@@ -30,7 +30,8 @@ def _problem(path: Path) -> str:
         return "its name must end in .html."
     if not path.parent.is_dir():
         return f"the folder {path.parent} does not exist. Make it first, or name another."
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
+    # A draft is written beside it and takes its place.
+    if not all(os.access(one, os.W_OK) for one in (path.parent, path) if one.exists()):
         return "there is no permission to write it. Name another place."
     return ""
 

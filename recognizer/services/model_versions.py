@@ -258,9 +258,19 @@ def _load(wanted: Wanted) -> OnnxClassifier:
 
 
 def detector(threads: int = 0, min_face: int | None = None) -> Detector:
-    """What finds the site's faces: DETECTOR, with MIN_FACE unless another size is given."""
+    """What finds the site's faces: DETECTOR, with MIN_FACE unless another size is given.
+
+    Raises:
+        ModelError: it cannot be imported or made.
+    """
     smallest = settings.MIN_FACE if min_face is None else min_face
-    return _detector(settings.DETECTOR, smallest, threads)
+    try:
+        return _detector(settings.DETECTOR, smallest, threads)
+    except (ImportError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"The detector {settings.DETECTOR} cannot be used: {error}. Mend DETECTOR or MIN_FACE "
+            "in the site's settings."
+        ) from error
 
 
 @lru_cache(maxsize=1)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import tensorflow as tf
 
 _NAME: Final = "ckpt"  # As CheckpointManager calls them: ckpt-7.index, ckpt-7.data-00000-of-00001.
-_DAMAGED: Final = (tf.errors.OpError, IndexError)
+DAMAGED: Final = (tf.errors.OpError, IndexError)
 """What TensorFlow raises for a file that is cut off, altered or gone."""
 
 
@@ -44,11 +44,11 @@ class Checkpoints:
         Raises:
             ValueError: all of them are damaged.
         """
-        found = self._newest_first()
+        found = newest_first(self._folder)
         for path in found:
             try:
                 self._saved.restore(str(path)).assert_consumed()
-            except _DAMAGED:
+            except DAMAGED:
                 report(f"The checkpoint {path} is damaged; trying the one before it.")
             else:
                 return True
@@ -77,9 +77,11 @@ class Checkpoints:
     def _managed(self) -> Any:
         return tf.train.CheckpointManager(self._saved, str(self._folder), 2, checkpoint_name=_NAME)
 
-    def _newest_first(self) -> list[Path]:
-        numbered = {}
-        for index in self._folder.glob(f"{_NAME}-*.index"):
-            with suppress(ValueError):
-                numbered[int(index.stem.rpartition("-")[2])] = index.with_suffix("")
-        return [numbered[number] for number in sorted(numbered, reverse=True)]
+
+def newest_first(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, whole or not, as TensorFlow names them: without an ending."""
+    numbered = {}
+    for index in folder.glob(f"{_NAME}-*.index"):
+        with suppress(ValueError):
+            numbered[int(index.stem.rpartition("-")[2])] = index.with_suffix("")
+    return [numbered[number] for number in sorted(numbered, reverse=True)]

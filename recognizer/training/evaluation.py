@@ -21,6 +21,8 @@ from recognizer.vision.preprocessing import normalize
 from recognizer.vision.uncertainty import doubt, sharpness
 
 OWN_HEAD: Final = "fer2013"
+LEAST_SIDE: Final = 0.25
+"""Of the held-out rows, what either side has at least where groups are kept whole."""
 _CHUNK: Final = 512
 
 
@@ -203,26 +205,40 @@ def even_and_odd(faces: Faces) -> tuple[Faces, Faces]:
     """Split one split's rows by their place in it: even ones to fit on, odd ones to report.
 
     Odd rows whose picture is an even row's, too, are left out. Of a group (a character, an owner)
-    all rows go to one side, so that nobody calibrates and reports: each group in turn to the
-    side that has fewer, unless all rows are of one group.
+    all rows go to one side, so that nobody calibrates and reports, unless it is `torn`.
     """
-    even = np.arange(len(faces)) % 2 == 0
-    if not one_group(faces):
-        joined = joined_rows(faces)
-        grouped = np.isin(joined, joined[faces.groups != ""])
-        both = [int((even & ~grouped).sum()), int((~even & ~grouped).sum())]
-        for part in dict.fromkeys(joined[grouped].tolist()):
-            side = int(both[0] > both[1])
-            both[side] += int((joined == part).sum())
-            even[joined == part] = side == 0
+    whole = _whole_groups(faces)
+    even = whole if _has_two_sides(whole) else np.arange(len(faces)) % 2 == 0
     digests = image_digests(faces.images)
     return faces.where(even), faces.where(~even & ~np.isin(digests, digests[even]))
 
 
-def one_group(faces: Faces) -> bool:
-    """Whether all rows are of one group, so that no part of them is strange to the others."""
-    named = faces.groups != ""
-    return bool(named.any() and (joined_rows(faces) == joined_rows(faces)[0]).all())
+def torn(faces: Faces) -> bool:
+    """Whether groups are split between even and odd rows: there are too few, or one is too large,
+    for a quarter of the rows on either side.
+    """
+    return not _has_two_sides(_whole_groups(faces))
+
+
+def _has_two_sides(even: NDArray[np.bool_]) -> bool:
+    # A row on its own is no group, and belongs to either side.
+    return len(even) < 2 or bool(LEAST_SIDE <= even.mean() <= 1 - LEAST_SIDE)
+
+
+def _whole_groups(faces: Faces) -> NDArray[np.bool_]:
+    """(N,) whether a row is even: by its place, or as its whole group, the largest ones first,
+    each to the side that has fewer.
+    """
+    even: NDArray[np.bool_] = np.arange(len(faces)) % 2 == 0
+    joined = joined_rows(faces)
+    grouped = np.isin(joined, joined[faces.groups != ""])
+    parts, sizes = np.unique(joined[grouped], return_counts=True)
+    both = [int((even & ~grouped).sum()), int((~even & ~grouped).sum())]
+    for part in np.argsort(-sizes, kind="stable"):
+        side = int(both[0] > both[1])
+        both[side] += int(sizes[part])
+        even[joined == parts[part]] = side == 0
+    return even
 
 
 def halves(faces: Faces) -> tuple[Faces, Faces]:

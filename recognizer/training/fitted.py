@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from recognizer.training.checkpoints import DAMAGED, newest_first
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.networks import Network, name_of, without_weights
 from recognizer.training.run_folders import CHECKPOINT, KEPT
@@ -41,7 +42,7 @@ def load(weights: Path, network: Network, size: int = 48) -> keras.Model:
             # Keras warns of every layer that does not fit before it says that one does not.
             warnings.filterwarnings("ignore", module="keras")
             _read(weights, model)
-    except (OSError, ValueError, KeyError, IndexError, tf.errors.OpError) as error:
+    except (OSError, ValueError, KeyError, AssertionError, *DAMAGED) as error:
         raise SettingsError(
             f"The weights in {weights} cannot be taken for {name_of(network)}: {_why(error)}"
         ) from error
@@ -74,8 +75,13 @@ def accuracies(model: keras.Model, faces: Faces) -> dict[str, float]:
 
 def _why(error: Exception) -> str:
     """The reason in a sentence: Keras has pages to say about layers that do not fit."""
+    if isinstance(error, DAMAGED):
+        return "the file is damaged."
     text = " ".join(str(error).split())
-    if "could not be loaded" in text or "match" in text or "Received" in text:
+    if any(
+        words in text
+        for words in ("could not be loaded", "does not match", "incompatible", "Received:")
+    ):
         return "its layers are others, or of other widths; give the settings that it was made with."
     return text[:300].rstrip(".") + "."
 
@@ -92,11 +98,18 @@ def _read(weights: Path, model: keras.Model) -> None:
         if (weights / name).exists():
             model.load_weights(weights / name)
             return
-    latest = tf.train.latest_checkpoint(str(weights / CHECKPOINT))
-    if not latest:
+    found = newest_first(weights / CHECKPOINT)
+    if not found:
         raise FileNotFoundError(f"the folder has neither a checkpoint nor {EXPORTED}.")
     averaged = [tf.Variable(weight) for weight in model.weights]
     saved = tf.train.Checkpoint(averaged=averaged)
-    saved.restore(latest).assert_existing_objects_matched().expect_partial()
+    for path in found:
+        try:
+            saved.restore(str(path)).assert_existing_objects_matched().expect_partial()
+        except DAMAGED:
+            if path == found[-1]:
+                raise
+        else:
+            break
     for weight, value in zip(model.weights, averaged, strict=True):
         weight.assign(value)

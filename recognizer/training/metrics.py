@@ -226,7 +226,8 @@ def paired_bootstrap(
     Rows are drawn, so what is hard for both models cancels out (Efron and Tibshirani, 1993).
     Where rows belong together, all of a group are drawn at once (the cluster bootstrap of Davison
     and Hinkley, "Bootstrap methods and their application", 1997, 3.8): twenty faces of one person
-    tell less than twenty people.
+    tell less than twenty people. Few groups may look alike by chance, and one always does, so the
+    interval is at least as wide as that of rows drawn one by one.
 
     Args:
         first, second: (N,) whether either model is right about the same rows, N at least 1.
@@ -236,8 +237,10 @@ def paired_bootstrap(
         samples: how often the rows are drawn anew.
     """
     rows = len(first)
-    if joined is not None and len(np.unique(joined)) < rows:
-        return _cluster_bootstrap(second.astype(np.int64) - first, joined, seed, samples)
+    if joined is not None:
+        low, high = _cluster_bootstrap(second.astype(np.int64) - first, joined, seed, samples)
+        alone = paired_bootstrap(first, second, None, seed, samples)
+        return min(low, alone[0]), max(high, alone[1])
     gained, lost = int((second & ~first).sum()), int((first & ~second).sum())
     # A row counts +1, -1 or 0, so a resample of all rows is one draw from a multinomial.
     shares = np.array([gained, lost, rows - gained - lost]) / rows

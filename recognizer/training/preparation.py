@@ -103,6 +103,11 @@ def joined_rows(faces: Faces) -> NDArray[np.int64]:
     return belonging(pictures, faces.groups)
 
 
+def drawn_at_once(faces: Faces) -> NDArray[np.int64] | None:
+    """`joined_rows` where groups are known; None where each row is a draw of its own."""
+    return joined_rows(faces) if (faces.groups != "").any() else None
+
+
 def _distinct(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     _, first = np.unique(image_digests(images), return_index=True)
     return images[np.sort(first)]

@@ -15,6 +15,7 @@ from recognizer.training.datasets.faces import FER2013_LABELS, Faces
 from recognizer.training.evaluation import Answers, face_times, intervals, scores
 from recognizer.training.labelling import Labelling
 from recognizer.training.metrics import Chance, Reliability
+from recognizer.training.preparation import drawn_at_once
 from recognizer.vision.cards import ModelCard, UncertaintyRule
 from recognizer.vision.classification import OnnxClassifier
 from recognizer.vision.emotions import EMOTIONS
@@ -261,20 +262,23 @@ def compare(
     times = face_times(single_threaded, faces)
     quarters = np.quantile(times, [0.25, 0.5, 0.75], axis=1).T
     first = models[0].right
+    joined = drawn_at_once(faces.where(faces.agreed))
     return [
         Compared(
             evaluated=one,
             milliseconds=float(middle),
             milliseconds_middle=(float(low), float(high)),
-            difference=_difference(first, one.right) if place else None,
+            difference=_difference(first, one.right, joined) if place else None,
         )
         for place, (one, (low, middle, high)) in enumerate(zip(models, quarters, strict=True))
     ]
 
 
-def _difference(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> tuple[float, Interval]:
+def _difference(
+    first: NDArray[np.bool_], second: NDArray[np.bool_], joined: NDArray[np.int64] | None
+) -> tuple[float, Interval]:
     value = float(second.mean() - first.mean())
-    return value, metrics.paired_bootstrap(first, second)
+    return value, metrics.paired_bootstrap(first, second, joined)
 
 
 def mistakes(answers: Answers, faces: Faces, most: int = MISTAKES) -> list[Mistake]:

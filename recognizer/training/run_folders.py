@@ -47,6 +47,8 @@ def alone(run: Path) -> Iterator[None]:
                 f"Another process is at work in the run folder {run}. Wait for it to end, or give "
                 "another folder (--run)."
             ) from error
+        if not path.exists():  # The process before took it away as it ended.
+            path.touch()
         try:
             yield
         finally:
@@ -75,8 +77,9 @@ def claim_run(run: Path, how: Fitting, data: str) -> None:
     if weights := settings["network"].get("weights"):
         settings["network"]["weights"] = _whole(weights)
     defaults = Fitting(network=type(how.network)())
-    if not (run / HISTORY).exists() and not (run / CHECKPOINT).exists():
-        (run / CONFIG).unlink(missing_ok=True)
+    begun = (run / HISTORY).exists() or (run / CHECKPOINT).exists()
+    if not begun and (run / CONFIG).exists() and set(_settings(run / CONFIG)) == set(settings):
+        (run / CONFIG).unlink()
     # Stopping early watches other rows, so with `patience` the data differ, too.
     claim(run / CONFIG, settings, _of_the_run(defaults), {"data": "patience"})
 

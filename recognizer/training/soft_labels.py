@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from recognizer.training.datasets.faces import FER2013_LABELS, DatasetError
+from recognizer.training.datasets.outputs import whole_file
 from recognizer.training.preparation import HEADS, image_digests
 from recognizer.vision.classification import OnnxClassifier, softmax
 from recognizer.vision.emotions import EMOTIONS
@@ -57,13 +58,14 @@ class SoftLabels:
     def save(self, path: Path) -> None:
         """Write a compressed .npz; probabilities become whole 255ths."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(
-            path,
-            digests=self.digests,
-            ferplus=np.round(self.ferplus * 255).astype(np.uint8),
-            fer2013=np.round(self.fer2013 * 255).astype(np.uint8),
-            teachers=np.array(self.teachers),
-        )
+        with whole_file(path) as draft:
+            np.savez_compressed(
+                draft,
+                digests=self.digests,
+                ferplus=np.round(self.ferplus * 255).astype(np.uint8),
+                fer2013=np.round(self.fer2013 * 255).astype(np.uint8),
+                teachers=np.array(self.teachers),
+            )
 
     @classmethod
     def load(cls, path: Path) -> "SoftLabels":
@@ -82,7 +84,7 @@ class SoftLabels:
                 )
         except OSError as error:
             raise DatasetError(f"{path} cannot be read: {error.strerror or error}.") from error
-        except (KeyError, ValueError, zipfile.BadZipFile) as error:
+        except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise DatasetError(
                 f"{path} holds no soft labels: expected a file that `manage.py teach` has written."
             ) from error

@@ -14,6 +14,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from numpy.typing import NDArray
 from PIL import Image
+from pytest_django import Settings
 
 from recognizer.vision import Recognition, Recognizer, classification
 from recognizer.vision.classification import DEFAULT_MODEL
@@ -164,6 +165,13 @@ def test_another_model_can_be_named(photo: Photo) -> None:
     default, other = Run("--json", path), Run("--json", "--model", "other", path)
     assert default.rows[0]["faces"][0]["box"] == other.rows[0]["faces"][0]["box"]
     assert default.rows != other.rows
+
+
+def test_a_detector_that_is_none_is_wrong_usage(photo: Photo, settings: Settings) -> None:
+    settings.DETECTOR = "nonesuch.Detector"
+    run = Run(photo("a.jpg"))
+    assert run.status == 2
+    assert "The detector nonesuch.Detector cannot be used" in run.complaint
 
 
 def test_an_unknown_model_is_wrong_usage_with_the_choice(photo: Photo) -> None:

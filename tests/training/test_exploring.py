@@ -66,7 +66,7 @@ def test_it_finds_held_out_pictures_that_are_almost_in_training() -> None:
     explored = explore(faces, np.full((len(ROWS), 2), 48))
     assert explored.duplicates.near.tolist() == [6]
     said = [finding.text for finding in findings(explored, 0)]
-    assert "1 held-out image is almost the same as one in Training." in said
+    assert "1 PublicTest image is almost the same as one in Training." in said
     assert found().duplicates.near.tolist() == []
     # A blank picture is like no other, and without Training there is nothing to be like.
     faces.images[:] = 7

@@ -9,6 +9,7 @@ import pytest
 
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.preparation import TrainingSet, prepare
+from recognizer.training.settings import SettingsError
 from recognizer.vision.preprocessing import normalize
 from tests.training.test_framing import Whole
 
@@ -28,6 +29,7 @@ from recognizer.training import (
     steps,
 )
 from recognizer.training.batches import batches
+from recognizer.training.checkpoints import newest_first
 from recognizer.training.fitted import logits
 from recognizer.training.fitting import fit
 from recognizer.training.hyperparameters import Fitting
@@ -175,6 +177,33 @@ def test_early_stopping_watches_other_rows_which_goes_without_saying(tmp_path: P
     run_folders.append(tmp_path, {"epoch": 1})
     with pytest.raises(ValueError, match=r"other settings \(patience differ"):
         run_folders.claim_run(tmp_path, replace(TINY, patience=3), "the half of it")
+
+
+def test_somebody_elses_settings_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(ValueError, match="was begun with other settings"):
+        run_folders.claim_run(tmp_path, TINY, "data")
+    assert (tmp_path / "config.json").read_text() == '{"model_type": "bert"}'
+
+
+def test_one_may_begin_with_a_run_whose_newest_checkpoint_is_damaged(
+    training: TrainingSet, held_out: Faces, tmp_path: Path
+) -> None:
+    fit(training, held_out, replace(TINY, epochs=2, finish_epochs=0), tmp_path / "run", quiet)
+    newest, before = newest_first(tmp_path / "run" / "checkpoint")
+    newest.with_suffix(".index").write_bytes(b"")
+    fitted.load(tmp_path / "run", TINY.network)
+    before.with_suffix(".index").write_bytes(b"")
+    with pytest.raises(SettingsError, match="cannot be taken for resnet9: the file is damaged"):
+        fitted.load(tmp_path / "run", TINY.network)
+
+
+def test_weights_of_other_widths_are_named_as_such(
+    training: TrainingSet, held_out: Faces, tmp_path: Path
+) -> None:
+    fit(training, held_out, replace(TINY, epochs=1, finish_epochs=0), tmp_path / "run", quiet)
+    with pytest.raises(SettingsError, match="its layers are others, or of other widths; give"):
+        fitted.load(tmp_path / "run", ResNet9(widths=(8,), blocks=(1,), squeeze=2))
 
 
 def test_a_run_folder_of_other_data_is_refused(

@@ -115,8 +115,9 @@ def test_soft_labels_of_another_data_set_say_nothing(teacher: OnnxClassifier, fa
     assert all(np.isnan(probabilities).all() for probabilities in answers.values())
 
 
-def test_another_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "soft.npz").write_text("no archive")
+@pytest.mark.parametrize("content", ["no archive", ""])
+def test_another_file_is_refused(content: str, tmp_path: Path) -> None:
+    (tmp_path / "soft.npz").write_text(content)
     with pytest.raises(DatasetError, match=r"holds no soft labels: expected a file that"):
         SoftLabels.load(tmp_path / "soft.npz")
 

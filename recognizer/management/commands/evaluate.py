@@ -35,6 +35,7 @@ from recognizer.training.labelling import labelling
 from recognizer.training.remembering import remembering
 from recognizer.vision.cards import ModelCard
 from recognizer.vision.classification import OnnxClassifier
+from recognizer.vision.detection import Detector
 
 
 class Command(TrainingCommand):
@@ -103,6 +104,7 @@ class Command(TrainingCommand):
         _check_usage(options)
         try:
             self.keep_answers(options["run"])
+            finder = model_versions.detector() if options["detect"] else None
         except ValueError as error:
             raise CommandError(str(error), returncode=2) from error
         names = options["compare"] or [options["model"]]
@@ -115,8 +117,8 @@ class Command(TrainingCommand):
             faces = reading.faces.split(options["split"])
             words = labelling(reading, options["source"], options["ferplus"], faces)
             seen, sides = [faces] * len(models), None
-            if options["detect"]:
-                seen, sides = _detected(reading, faces, options["split"], models)
+            if finder:
+                seen, sides = _detected(reading, faces, options["split"], models, finder)
                 found_in = f"found in {len(seen[0])} of {len(faces)} pictures"
                 self.report(f"A face was {found_in}.")
                 words = replace(words, title=f"{words.title}, faces {found_in}")
@@ -187,7 +189,11 @@ class Command(TrainingCommand):
 
 
 def _detected(
-    reading: Reading, faces: Faces, split: str, models: Sequence[OnnxClassifier]
+    reading: Reading,
+    faces: Faces,
+    split: str,
+    models: Sequence[OnnxClassifier],
+    finder: Detector,
 ) -> tuple[list[Faces], NDArray[np.float64]]:
     """The faces of a split that are found in their pictures, as each model sees them; their sides.
 
@@ -202,7 +208,7 @@ def _detected(
     rows = np.flatnonzero(reading.faces.splits == split)
     files = [reading.files[row] for row in rows]
     ways = [model.card.preprocessing for model in models]
-    detected = detect(files, ways, model_versions.detector())
+    detected = detect(files, ways, finder)
     if not detected.found.any():
         raise DatasetError(f"No face was found in any of the {len(files)} pictures of {split}.")
     shown = faces.where(detected.found)

@@ -29,7 +29,7 @@ class Command(BaseCommand):
         "Find the faces in photos and read their expressions. "
         "Exit status: 0 when all were read, 1 when some failed, 2 for wrong usage."
     )
-    # It needs neither the database nor the site's settings to be in order.
+    # It needs no database, and of the site's settings only those of the detector and the model.
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -42,9 +42,10 @@ if TYPE_CHECKING:
 
 CONFIGS = Path(settings.BASE_DIR) / "recognizer" / "training" / "configs"
 DEFAULT_CONFIG = CONFIGS / "resnet9-ferplus.toml"
-ONE_GROUP = (
-    "All held-out rows are of one group (a character, an owner), so the rows that calibrate and "
-    "those that report show the same; on others the model may be less right than it looks."
+TORN = (
+    "The held-out rows are of so few groups (characters, owners), or one of these is so large, "
+    "that the rows that calibrate and those that report show the same ones; on others the model "
+    "may be less right than it looks."
 )
 
 
@@ -205,8 +206,8 @@ def _about(training: TrainingSet, held_out: Faces) -> Iterator[str]:
     yield f"{len(training)} images to learn from" + (
         f"; left out: {left_out}." if left_out else "."
     )
-    if evaluation.one_group(held_out):
-        yield ONE_GROUP
+    if evaluation.torn(held_out):
+        yield TORN
     learned = set(training.ferplus.argmax(axis=1).tolist())
     shown = set(held_out.majority[held_out.agreed].tolist())
     if unknown := [name for place, name in enumerate(EMOTIONS) if place in shown - learned]:
@@ -228,8 +229,8 @@ def _origin(
         origin["extra"] = [place.resolve().name for place in options["extra"]]
     if reading.problems:
         origin["skipped"] = len(reading.problems)
-    if evaluation.one_group(held_out):
-        origin["held_out"] = ONE_GROUP
+    if evaluation.torn(held_out):
+        origin["held_out"] = TORN
     if training.backgrounds:
         origin["backgrounds"] = len(training.backgrounds)
     return origin

@@ -86,8 +86,9 @@ class Command(TrainingCommand):
             search = replace(search, data=words, data_sha256=data)
             fitting.set_threads(options["threads"])
             attempt = tuning.attempt_of(search, training, validation)
-            trials = tuning.tune(search, attempt, run, self.report)
-            best = tuning.save(trials, search, run)
+            with run_folders.alone(run):
+                trials = tuning.tune(search, attempt, run, self.report)
+                best = tuning.save(trials, search, run)
         except ValueError as error:
             raise CommandError(str(error)) from error
         except OSError as error:

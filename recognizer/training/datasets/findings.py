@@ -74,9 +74,14 @@ def _leaks(found: Exploration) -> Finding | None:
 
 
 def _near_copies(found: Exploration) -> Finding | None:
-    near = len(found.duplicates.near)
-    text = f"{counted(near, 'held-out image')} almost the same as one in Training."
-    return Finding(text, "duplicates", True) if near else None
+    near = found.faces.splits[found.duplicates.near]
+    told = [
+        f"{counted(int((near == split).sum()), f'{split} image')} almost the same as one in "
+        "Training."
+        for split in found.duplicates.splits
+        if (near == split).any()
+    ]
+    return Finding(" ".join(told), "duplicates", True) if told else None
 
 
 def _contradictions(found: Exploration) -> Finding | None:
