@@ -40,6 +40,7 @@ def evaluation(
         "fer2013": None if one.own is None else _protocol(one.own, one.own.numbers),
         "agreement": f"{one.agreement:.0%}",
         "summary": _summary(one),
+        "by_heart": one.by_heart,
         "rule": one.selection.rule,
         "selection": _risk_coverage([one]),
         "corrupted": _corrupted([one]),

@@ -14,6 +14,7 @@ from recognizer.training.corruptions import Corrupted
 from recognizer.training.datasets.faces import FER2013_LABELS, Faces
 from recognizer.training.evaluation import Answers, face_times, intervals, scores
 from recognizer.training.labelling import Labelling
+from recognizer.training.leaks import ByHeart, Leaks, by_heart
 from recognizer.training.metrics import Chance, Reliability
 from recognizer.training.preparation import drawn_at_once
 from recognizer.vision.cards import ModelCard, UncertaintyRule
@@ -155,6 +156,8 @@ class Evaluated:
         agreement: share of those rows, as far as they have a label of FER-2013's own, on which
             it is the majority's.
         corrupted: how it does on spoilt pictures, if that was asked; the first are as they are.
+        by_heart: what knowing the split's pictures that are in Training would be worth; None
+            where there are none.
     """
 
     card: ModelCard
@@ -168,6 +171,7 @@ class Evaluated:
     right: NDArray[np.bool_]
     agreement: float
     corrupted: tuple[Corrupted, ...]
+    by_heart: ByHeart | None
 
     @property
     def headlines(self) -> tuple[Number, ...]:
@@ -210,6 +214,7 @@ def evaluated(
     labelling: Labelling,
     answers: Answers,
     corrupted: tuple[Corrupted, ...] = (),
+    leaks: Leaks | None = None,
 ) -> Evaluated:
     """Everything that a table or a page says about one model's answers."""
     found, ranges = scores(answers), intervals(answers)
@@ -240,6 +245,7 @@ def evaluated(
         right=~answers.wrong[agreed],
         agreement=_agreement(answers),
         corrupted=corrupted,
+        by_heart=by_heart(answers, leaks, own=bool(labelling.own)) if leaks else None,
     )
 
 

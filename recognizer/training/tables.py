@@ -29,6 +29,7 @@ def rows(models: Sequence[Compared]) -> list[Row]:
     if labelling.own:
         what = "accuracy on FER-2013's labels" if labelling.two_sets else "accuracy, head for seven"
         table.append((what, [_own_accuracy(one) for one in evaluated]))
+    table += _by_heart(evaluated)
     table += _recalls([one.ferplus for one in evaluated])
     table.append(("parameters", [f"{one.card.parameters:,}" for one in evaluated]))
     table.append(("MACs a face", [f"{one.card.macs:,}" for one in evaluated]))
@@ -40,6 +41,20 @@ def rows(models: Sequence[Compared]) -> list[Row]:
 
 def _chance(protocol: Protocol) -> str:
     return f"{protocol.chance.expected:.4f}, {protocol.chance.at_most:.4f}"
+
+
+def _by_heart(models: Sequence[Evaluated]) -> list[Row]:
+    """What knowing the leaks would be worth; they are the same for all models, if there are any."""
+    known = [one.by_heart for one in models if one.by_heart]
+    if not known:
+        return []
+    what = f"accuracy, knowing {known[0].pictures:,} leaked"
+    table = [(what, [f"{one.accuracy:.2%}" for one in known])]
+    if models[0].labelling.own:
+        shares = [one.own_accuracy for one in known]
+        shown = ["–" if share is None else f"{share:.2%}" for share in shares]
+        table.append(("that on FER-2013's labels", shown))
+    return table
 
 
 def _recalls(protocols: Sequence[Protocol]) -> list[Row]:
@@ -106,6 +121,8 @@ def alone(one: Evaluated) -> list[str]:
         )
     if spoilt := corrupted_rows([one]):
         lines += [f"\n{CORRUPTED}", *(f"  {line}" for line in _aligned(spoilt))]
+    if one.by_heart:
+        lines.append(f"\n{one.by_heart.in_words}")
     return [
         *lines,
         "\nIn brackets 95% intervals: Wilson's of recalls, bootstrap of all else.",
@@ -185,14 +202,15 @@ def as_json(one: Compared) -> dict[str, Any]:
         "precision": evaluated.card.weights.precision,
         "ms_per_face": one.milliseconds,
         "ms_per_face_quartiles": list(one.milliseconds_middle),
-        **corrupted_json(evaluated),
+        **asides_json(evaluated),
     }
 
 
-def corrupted_json(one: Evaluated) -> dict[str, Any]:
-    """`corrupted`: by the keys of the corruptions, if that was asked; else nothing."""
+def asides_json(one: Evaluated) -> dict[str, Any]:
+    """What only some evaluations have: `corrupted`, by the keys of the corruptions, and `leaks`."""
     found = {each.key: asdict(each) for each in one.corrupted}
-    return {"corrupted": found} if found else {}
+    spoilt = {"corrupted": found} if found else {}
+    return {**spoilt, "leaks": asdict(one.by_heart)} if one.by_heart else spoilt
 
 
 def _intervals(protocol: Protocol | None) -> dict[str, Any] | None:

@@ -139,6 +139,37 @@ def test_it_prints_a_table_for_people(
     assert "  contempt             recall      –             precision      –  n 0\n" in out
 
 
+def test_it_tells_what_leaked_pictures_would_be_worth(
+    dataset: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows, votes = (path.read_text(encoding="utf-8").splitlines() for path in dataset)
+    leaking = [tmp_path / "fer2013.csv", tmp_path / "fer2013new.csv"]
+    for path, lines in zip(leaking, (rows, votes), strict=True):
+        # PublicTest's last row once more, to learn from.
+        copy = lines[-1].replace("PublicTest", "Training")
+        path.write_text("\n".join([*lines, copy]) + "\n", encoding="utf-8")
+    assert "leaks" not in evaluate(capsys, dataset[0], "--ferplus", dataset[1])
+
+    report = tmp_path / "report.html"
+    source = [leaking[0], "--ferplus", leaking[1]]
+    result = evaluate(capsys, *source, "--report", report)
+    leaks = result["leaks"]
+    assert leaks["pictures"] == 1
+    assert 0 <= leaks["accuracy"] - result["ferplus"]["accuracy"] <= 1 / 64
+    assert 0 <= leaks["own_accuracy"] - result["fer2013"]["accuracy"] <= 1 / 64
+    said = "1 of these pictures is in Training, too, pixel by pixel."
+    assert said in report.read_text(encoding="utf-8")
+    assert "leaks" not in evaluate(capsys, *source, "--split", "Training")
+
+    call_command("evaluate", "fer2013", *map(str, source))
+    assert said in capsys.readouterr().out
+    names = ["resnet9-ferplus", "accurate"]
+    call_command("evaluate", "fer2013", *map(str, source), "--compare", *names, "--markdown")
+    table = capsys.readouterr().out
+    assert f"| accuracy, knowing 1 leaked | {leaks['accuracy']:.2%} | " in table
+    assert f"| that on FER-2013's labels | {leaks['own_accuracy']:.2%} | " in table
+
+
 def test_it_scores_the_pictures_spoilt_in_every_way(
     dataset: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -32,6 +32,7 @@ from recognizer.training.datasets.faces import SPLITS, DatasetError, Faces
 from recognizer.training.datasets.reading import Reading
 from recognizer.training.histories import CurveGroup, read_history
 from recognizer.training.labelling import labelling
+from recognizer.training.leaks import Leaks, find_leaks
 from recognizer.training.remembering import remembering
 from recognizer.vision.cards import ModelCard
 from recognizer.vision.classification import OnnxClassifier
@@ -116,6 +117,8 @@ class Command(TrainingCommand):
             reading = read_source(wanted, self.report)
             faces = reading.faces.split(options["split"])
             words = labelling(reading, options["source"], options["ferplus"], faces)
+            # A crop by a detector is no longer the picture that was learned from.
+            leaks = None if finder else _leaks(reading.faces, options["split"])
             seen, sides = [faces] * len(models), None
             if finder:
                 seen, sides = _detected(reading, faces, options["split"], models, finder)
@@ -136,7 +139,14 @@ class Command(TrainingCommand):
             raise unusable(error) from error
         missed = {"no_face_found": len(faces) - len(seen[0])} if options["detect"] else {}
         found = [
-            reporting.evaluated(self.card(model), options["split"], words, said, spoilt)
+            reporting.evaluated(
+                self.card(model),
+                options["split"],
+                words,
+                said,
+                spoilt,
+                leaks,
+            )
             for model, said, spoilt in zip(models, answers, corrupted, strict=True)
         ]
         if options["compare"]:
@@ -152,7 +162,7 @@ class Command(TrainingCommand):
             self.side_by_side(found, seen[0], options | {"report": None}, missed)
             return
         named = {"model": found[0].card.name, "split": options["split"]}
-        scores = {**named, **found[0].scores, **missed, **tables.corrupted_json(found[0])}
+        scores = {**named, **found[0].scores, **missed, **tables.asides_json(found[0])}
         self.print([json.dumps(scores)] if options["json"] else tables.alone(found[0]))
 
     def card(self, model: OnnxClassifier) -> ModelCard:
@@ -186,6 +196,12 @@ class Command(TrainingCommand):
 
     def print(self, lines: Sequence[str]) -> None:
         self.stdout.write("\n".join(lines))
+
+
+def _leaks(faces: Faces, split: str) -> Leaks | None:
+    if split == "Training":
+        return None
+    return find_leaks(faces.split(split), faces.where(faces.splits == "Training"))
 
 
 def _detected(
