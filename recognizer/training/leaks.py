@@ -50,14 +50,13 @@ class ByHeart:
     def in_words(self) -> str:
         """What that means, in sentences."""
         one = self.pictures == 1
-        found = "1 of these pictures is" if one else f"{self.pictures:,} of these pictures are"
-        them = "it" if one else "them"
+        are, them = ("is", "it") if one else ("are", "them")
         own = self.own_accuracy
         by_own = "" if own is None else f", and about {own:.2%} by FER-2013’s own labels"
         return (
-            f"{found} in Training, too, pixel by pixel. A model that knew {them} by "
-            f"heart, and were else like this one, would be right about {self.accuracy:.2%}"
-            f"{by_own}."
+            f"Of the split’s pictures {self.pictures:,} {are} in Training, too, pixel by pixel. A "
+            f"model that knew {them} by heart, and were else like this one, would be right about "
+            f"{self.accuracy:.2%}{by_own}."
         )
 
 

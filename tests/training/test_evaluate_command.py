@@ -157,7 +157,7 @@ def test_it_tells_what_leaked_pictures_would_be_worth(
     assert leaks["pictures"] == 1
     assert 0 <= leaks["accuracy"] - result["ferplus"]["accuracy"] <= 1 / 64
     assert 0 <= leaks["own_accuracy"] - result["fer2013"]["accuracy"] <= 1 / 64
-    said = "1 of these pictures is in Training, too, pixel by pixel."
+    said = "Of the split’s pictures 1 is in Training, too, pixel by pixel."
     assert said in report.read_text(encoding="utf-8")
     assert "leaks" not in evaluate(capsys, *source, "--split", "Training")
 
