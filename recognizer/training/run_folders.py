@@ -1,15 +1,15 @@
 """Run folders: whose they are, and what was done in them. Nothing here fits anything."""
 
 import csv
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+from recognizer.locks import locked
 from recognizer.training.datasets import journals
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.datasets.outputs import whole_file
@@ -37,24 +37,17 @@ def alone(run: Path) -> Iterator[None]:
         ValueError: another process works in it.
     """
     there = run.exists()
-    run.mkdir(parents=True, exist_ok=True)
-    path = run / _LOCK
-    with path.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ValueError(
-                f"Another process is at work in the run folder {run}. Wait for it to end, or give "
-                "another folder (--run)."
-            ) from error
-        if not path.exists():  # The process before took it away as it ended.
-            path.touch()
-        try:
+    refusal = ValueError(
+        f"Another process is at work in the run folder {run}. Wait for it to end, or give another "
+        "folder (--run)."
+    )
+    try:
+        with locked(run / _LOCK, refusal):
             yield
-        finally:
-            # What was refused before it began leaves nothing behind.
-            if not there and list(run.iterdir()) == [path]:
-                path.unlink()
+    finally:
+        # What was refused before it began leaves nothing behind.
+        if not there:
+            with suppress(OSError):
                 run.rmdir()
 
 
@@ -108,7 +101,7 @@ def claim(
     wanted = json.loads(json.dumps(wanted))
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        _write(file, json.dumps(wanted, indent=2) + "\n")
+        _write(file, f"{json.dumps(wanted, indent=2)}\n".encode())
         return
     found = _completed(_settings(file), defaults or {}, wanted)
     differing = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
@@ -151,9 +144,9 @@ def _damaged(file: Path, why: str) -> ValueError:
     )
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, content: bytes) -> None:
     with whole_file(path) as draft:
-        draft.write_text(text, encoding="utf-8")
+        draft.write_bytes(content)
 
 
 def _whole(path: str) -> str:
@@ -177,8 +170,8 @@ def forget_after(run: Path, epoch: int) -> None:
     """Take out of history.csv what a killed run wrote of an epoch that is to be done again."""
     path = run / HISTORY
     if path.exists():
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        _write(path, "".join(lines[: 1 + epoch]))
+        lines = path.read_bytes().splitlines(keepends=True)
+        _write(path, b"".join(lines[: 1 + epoch]))
 
 
 def append(run: Path, line: dict[str, float]) -> None:

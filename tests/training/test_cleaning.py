@@ -12,6 +12,8 @@ from recognizer.training.datasets import fer2013
 from recognizer.training.datasets.cleaning import Job, Limits, clean_fer2013, clean_folder, reason
 from recognizer.training.datasets.faces import DatasetError
 from recognizer.training.datasets.inspection import Findings, Sighting, find_faces, inspect
+from recognizer.training.datasets.outputs import alone_at
+from recognizer.training.datasets.pictures import grey_square
 from recognizer.training.datasets.result import BadParts
 from tests.training.drawing import write_fer2013, write_ferplus
 from tests.training.pictures import faceless, tight_crop, write_picture
@@ -262,3 +264,58 @@ def names_below(folder: Path) -> list[str]:
     """Files in class folders."""
     files = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
     return sorted(file.as_posix() for file in files if len(file.parts) > 1)
+
+
+def test_findings_are_not_taken_for_other_rows(pair: tuple[Path, Path], job: Job) -> None:
+    whole = pair[0].read_text().splitlines()
+    pair[0].write_text("\n".join([whole[0], "3,1 2 3,Training", *whole[1:]]) + "\n")
+    clean_fer2013(pair[0], None, replace(job, bad="skip"))
+    assert len(fer2013.read(job.output / "fer2013.csv").labels) == 4
+    # The broken row is taken out: the same pictures have other numbers now.
+    pair[0].write_text("\n".join(whole) + "\n")
+    with pytest.raises(DatasetError, match="another data set"):
+        clean_fer2013(pair[0], None, job)
+
+
+def test_findings_are_not_taken_for_changed_pictures_of_the_same_length(
+    tmp_path: Path, job: Job, face: np.ndarray
+) -> None:
+    small = grey_square(face, 48)
+    for name, image in (("a", small), ("b", faceless())):
+        write_picture(tmp_path / f"set/happy/{name}.bmp", image)
+    one, two = (tmp_path / f"set/happy/{name}.bmp" for name in ("a", "b"))
+    assert one.stat().st_size == two.stat().st_size
+    clean_folder(tmp_path / "set", job)
+    first, second = one.read_bytes(), two.read_bytes()
+    one.write_bytes(second)
+    two.write_bytes(first)
+    with pytest.raises(DatasetError, match="another data set"):
+        clean_folder(tmp_path / "set", job)
+
+
+def test_where_nothing_stays_nothing_of_an_earlier_cleaning_does(
+    pair: tuple[Path, Path], tmp_path: Path, job: Job, face: np.ndarray
+) -> None:
+    nothing = Limits(off_centre=0.0)
+    clean_fer2013(*pair, job)
+    with pytest.raises(DatasetError, match="none of an earlier cleaning is left"):
+        clean_fer2013(*pair, replace(job, limits=nothing))
+    assert not (job.output / "fer2013.csv").exists()
+    assert not (job.output / "fer2013new.csv").exists()
+
+    folder = replace(job, output=tmp_path / "clean folder")
+    write_picture(tmp_path / "set/train/happy/a.png", face)
+    write_picture(tmp_path / "set/test/happy/b.png", face)
+    clean_folder(tmp_path / "set", folder)
+    assert names_below(folder.output) == ["test/happy/b.png", "train/happy/a.png"]
+    with pytest.raises(DatasetError, match="none of an earlier cleaning is left"):
+        clean_folder(tmp_path / "set", replace(folder, limits=nothing))
+    assert names_below(folder.output) == []
+
+
+def test_a_place_that_another_process_cleans_into_is_refused(
+    tmp_path: Path, job: Job, face: np.ndarray
+) -> None:
+    write_picture(tmp_path / "set/happy/a.png", face)
+    with alone_at(job.output), pytest.raises(DatasetError, match="Another process"):
+        clean_folder(tmp_path / "set", job)

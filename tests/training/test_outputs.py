@@ -110,3 +110,13 @@ def test_a_clearing_that_was_killed_leaves_no_part_to_rely_on(
         with pytest.raises(Killed):
             fail()
     assert write(tmp_path / "out") == ["a", "b"]
+
+
+def test_a_place_that_another_process_writes_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    with whole_folder(output, ABOUT) as whole:
+        (whole.folder / "part").write_text("mine")
+        with pytest.raises(DatasetError, match=r"Another process is writing to .*out"):
+            write(output, {"data": "others"})
+    assert (output / "part").read_text() == "mine"
+    assert names(tmp_path) == ["out"]

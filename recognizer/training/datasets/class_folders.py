@@ -82,8 +82,11 @@ def walk(root: Path, bad: Bad, report: Callable[[str], None]) -> list[Picture]:
 
 
 def listing_digest(pictures: Sequence[Picture]) -> str:
-    """SHA-256 of the files' names and lengths, in hex: what tells a changed folder, quickly."""
-    listing = "".join(f"{one.name}\0{one.path.lstat().st_size}\n" for one in pictures)
+    """SHA-256 of the files' names, lengths and pictures, in hex: what tells a changed folder."""
+    listing = "".join(
+        f"{one.name}\0{one.broken or one.path.stat().st_size}\0{one.digest.hex()}\n"
+        for one in pictures
+    )
     return hashlib.sha256(listing.encode()).hexdigest()
 
 

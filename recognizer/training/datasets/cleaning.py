@@ -30,7 +30,7 @@ from recognizer.training.datasets.inspection import (
     inspect,
 )
 from recognizer.training.datasets.journals import fingerprint
-from recognizer.training.datasets.outputs import require_free, require_outside
+from recognizer.training.datasets.outputs import alone_at, require_free, require_outside
 from recognizer.training.datasets.result import Bad, tell_skipped
 from recognizer.vision.emotions import EMOTIONS
 
@@ -146,6 +146,11 @@ def clean_fer2013(pixels: Path, ferplus: Path | None, job: Job) -> None:
     """
     # Reading takes a while, so what cannot work is said before.
     _claim(job.output)
+    with alone_at(job.output):
+        _clean_fer2013(pixels, ferplus, job)
+
+
+def _clean_fer2013(pixels: Path, ferplus: Path | None, job: Job) -> None:
     faces, numbers, problems = fer2013.read_rows(pixels, ferplus, job.bad)
     tell_skipped(problems, job.report)
     kinds = [KINDS[kind] for kind in faces.majority]
@@ -154,7 +159,12 @@ def clean_fer2013(pixels: Path, ferplus: Path | None, job: Job) -> None:
         Entry(f"row {numbers[row]}", kinds[row], str(faces.splits[row]), judged[row], image)
         for row, image in enumerate(faces.images)
     ]
-    dropped = _judge(entries, fingerprint(faces.images), job)
+    # Findings go by the rows' numbers, which are others where a broken row before them is mended.
+    dropped = _judge(entries, fingerprint(faces.images, numbers), job)
+    if not _stays(entries, dropped):
+        for earlier in (fer2013_files.PIXELS_FILE, fer2013_files.VOTES_FILE):
+            (job.output / earlier).unlink(missing_ok=True)
+        raise _nothing_left(dropped, job.output)
     rows = np.array([entry.name not in dropped for entry in entries])
     fer2013_files.write_pixels(faces.where(rows), job.output)
     if ferplus:
@@ -174,6 +184,11 @@ def clean_folder(root: Path, job: Job) -> None:
     """
     require_outside(job.output, root)
     _claim(job.output)
+    with alone_at(job.output):
+        _clean_folder(root, job)
+
+
+def _clean_folder(root: Path, job: Job) -> None:
     pictures = walk(root, job.bad, job.report)
     entries = [
         Entry(
@@ -187,6 +202,10 @@ def clean_folder(root: Path, job: Job) -> None:
         for one in pictures
     ]
     dropped = _judge(entries, listing_digest(pictures), job)
+    if not _stays(entries, dropped):
+        for one in pictures:
+            (job.output / one.name).unlink(missing_ok=True)
+        raise _nothing_left(dropped, job.output)
     for one in pictures:
         copy = job.output / one.name
         if one.name in dropped:
@@ -204,11 +223,7 @@ def _claim(output: Path) -> None:
 
 
 def _judge(entries: Sequence[Entry], digest: str, job: Job) -> dict[str, str]:
-    """Look, decide and tell: why each dropped picture is, by its name.
-
-    Raises:
-        DatasetError: nothing that was judged would stay.
-    """
+    """Look, decide and tell: why each dropped picture is, by its name."""
     limits = job.limits
     look = partial(find_faces, smallest=limits.smallest, score=min(limits.score, 0.8))
     # Higher scores and the other limits are asked of what was found, so they may change without
@@ -235,14 +250,22 @@ def _judge(entries: Sequence[Entry], digest: str, job: Job) -> dict[str, str]:
     (job.output / "report.json").write_text(text + "\n", encoding="utf-8")
     for line in _lines(table, dropped):
         job.report(line)
-    if dropped and len(dropped) == len(judged):
-        ((why, count),) = Counter(dropped.values()).most_common(1)
-        raise DatasetError(
-            f"All {len(judged)} pictures would be dropped, {count} of them for {why!r}; no cleaned "
-            f"set was written. Look at the sheets in {job.output}. If these are faces, loosen the "
-            "limits (--score, --smallest, --most-faces, --off-centre)."
-        )
     return dropped
+
+
+def _stays(entries: Sequence[Entry], dropped: Mapping[str, str]) -> bool:
+    """Whether something is left of what was judged, or nothing was judged at all."""
+    return not dropped or any(entry.judged and entry.name not in dropped for entry in entries)
+
+
+def _nothing_left(dropped: Mapping[str, str], output: Path) -> DatasetError:
+    ((why, count),) = Counter(dropped.values()).most_common(1)
+    return DatasetError(
+        f"All {len(dropped)} pictures would be dropped, {count} of them for {why!r}; no cleaned "
+        "set was written, and none of an earlier cleaning is left. Look at the sheets in "
+        f"{output}. If these are faces, loosen the limits (--score, --smallest, --most-faces, "
+        "--off-centre)."
+    )
 
 
 def _count(

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
+from recognizer.locks import locked
 from recognizer.training.datasets.faces import DatasetError
 from recognizer.training.datasets.journals import Journal
 
@@ -76,6 +77,22 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def alone_at(output: Path) -> Iterator[None]:
+    """Keep an output folder, and what is hidden beside it, to this process.
+
+    Raises:
+        DatasetError: another process writes there.
+        OSError: nothing can be written beside it.
+    """
+    whole = output.resolve()
+    refusal = DatasetError(
+        f"Another process is writing to {output}. Wait for it to end, or give another folder."
+    )
+    with locked(whole.with_name(f".{whole.name}.lock"), refusal):
+        yield
+
+
+@contextmanager
 def whole_folder(output: Path, about: Mapping[str, Any]) -> Iterator[Parts]:
     """A hidden folder beside `output` to write into; it takes that name if all goes well.
 
@@ -87,23 +104,24 @@ def whole_folder(output: Path, about: Mapping[str, Any]) -> Iterator[Parts]:
         about: JSON that decides every byte written: the data set and the settings.
 
     Raises:
-        DatasetError: there is something at `output` already.
+        DatasetError: there is something at `output` already, or another process writes it.
         OSError: it cannot be written.
     """
-    require_free(output)
-    output = output.resolve()  # A link stays, and what it leads to is written.
-    partial = output.with_name(f".{output.name}.partial")
-    try:
-        parts = _begun(partial, about)
-        yield parts
-        partial.rename(output)
-    except DatasetError:
-        # That would come again; after a full disk, there is something to go on with.
-        with suppress(OSError):
-            _clear(partial)
-        raise
-    # Only now: killed in between, the folder is whole, and no data set counts hidden files.
-    (output / _JOURNAL).unlink()
+    with alone_at(output):
+        require_free(output)
+        output = output.resolve()  # A link stays, and what it leads to is written.
+        partial = output.with_name(f".{output.name}.partial")
+        try:
+            parts = _begun(partial, about)
+            yield parts
+            partial.rename(output)
+        except DatasetError:
+            # That would come again; after a full disk, there is something to go on with.
+            with suppress(OSError):
+                _clear(partial)
+            raise
+        # Only now: killed in between, the folder is whole, and no data set counts hidden files.
+        (output / _JOURNAL).unlink()
 
 
 def _begun(partial: Path, about: Mapping[str, Any]) -> Parts:
