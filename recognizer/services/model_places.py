@@ -12,6 +12,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from recognizer.locks import locked
 from recognizer.services import model_store, model_versions
 from recognizer.vision import classification
 from recognizer.vision.cards import CardError, ModelCard
@@ -50,30 +51,41 @@ def place_for(
 
 
 @contextmanager
-def being_made(folder: Path) -> Iterator[Path]:
+def being_made(folder: Path, replace: bool = False, history: Path | None = None) -> Iterator[Path]:
     """A hidden folder to make a model in; it takes `folder`'s place once it has proved good.
 
     Whatever goes wrong, a model that was there before stays as it is.
 
+    Args:
+        folder: as `place_for` gave it.
+        replace, history: as they were given to it.
+
     Raises:
-        ModelError, CardError: what was made can't be used, or the site has come to need the
-            model that was there before.
+        ModelError, CardError: what was made can't be used, another process makes a model there,
+            or one that has come to be there, or to be needed by the site, would be written over.
     """
-    partial, before = (folder.with_name(f".{folder.name}.{what}") for what in ("partial", "before"))
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        model_store.checked(OnnxClassifier(partial))
-        if folder.exists():
-            # Again: it may have been promoted during the hours that this took.
-            _check_unneeded(folder)
-            shutil.rmtree(before, ignore_errors=True)
-            folder.rename(before)
-        partial.rename(folder)
-        shutil.rmtree(before, ignore_errors=True)
-    finally:
+    partial, before, lock = (
+        folder.with_name(f".{folder.name}.{what}") for what in ("partial", "before", "lock")
+    )
+    refusal = ModelError(
+        f'Another process is making the model "{folder.name}" in {folder.parent}. Wait for it to '
+        "end, or choose another name (--name)."
+    )
+    with locked(lock, refusal):
         shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        try:
+            yield partial
+            model_store.checked(OnnxClassifier(partial))
+            if os.path.lexists(folder):
+                # Again: it may have come, or been promoted, during the hours that this took.
+                _check_replaceable(folder, replace or _same_history(folder, history))
+                shutil.rmtree(before, ignore_errors=True)
+                folder.rename(before)
+            partial.rename(folder)
+            shutil.rmtree(before, ignore_errors=True)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _check_replaceable(folder: Path, agreed: bool) -> None:
@@ -95,6 +107,16 @@ def _same_history(folder: Path, history: Path | None) -> bool:
         return history is not None and (folder / history.name).read_bytes() == history.read_bytes()
     except OSError:
         return False
+
+
+def require_unpromoted(folder: Path) -> None:
+    """ModelError when a changed card would take a model from the site, which goes by cards."""
+    if _holds_needed_version(folder):
+        raise ModelError(
+            f'The site uses the model "{folder.name}", or would go back to it by a rollback, and '
+            "with another card it would be another model. Write into a card before its model is "
+            "promoted."
+        )
 
 
 def _check_unneeded(folder: Path) -> None:

@@ -164,7 +164,7 @@ def test_the_sites_default_is_not_written_over(settings: Settings) -> None:
 def test_a_model_in_the_making_takes_its_place_when_it_has_proved_good(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     write_tiny_model(folder, version="old")
-    with model_places.being_made(folder) as partial:
+    with model_places.being_made(folder, replace=True) as partial:
         write_tiny_model(partial, name="mine", version="new")
         assert OnnxClassifier(folder).card.version == "old"
     assert OnnxClassifier(folder).card.version == "new"
@@ -198,3 +198,31 @@ def test_a_model_that_was_promoted_meanwhile_stays(db: None) -> None:
         make()
     assert OnnxClassifier(folder).card.version == "2026.11"
     assert [path.name for path in folder.parent.iterdir()] == ["mine"]
+
+
+def test_a_model_that_came_meanwhile_is_written_over_only_if_that_was_said(tmp_path: Path) -> None:
+    folder = model_places.place_for("mine", tmp_path)
+
+    def make(replace: bool = False) -> None:
+        with model_places.being_made(folder, replace) as partial:
+            write_tiny_model(partial, name="mine", version="new")
+            write_tiny_model(folder, name="mine", version="others")
+
+    with pytest.raises(ModelError, match=r'There is a model "mine" already'):
+        make()
+    assert OnnxClassifier(folder).card.version == "others"
+    make(replace=True)
+    assert OnnxClassifier(folder).card.version == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_model_is_made_by_one_process_at_a_time(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    with model_places.being_made(folder) as partial:
+        with (
+            pytest.raises(ModelError, match='Another process is making the model "mine"'),
+            model_places.being_made(folder),
+        ):
+            pytest.fail("Two make one model.")
+        write_tiny_model(partial, name="mine", version="first")
+    assert OnnxClassifier(folder).card.version == "first"

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
+from pytest_django import Settings
 
 from recognizer.vision import classification
 from recognizer.vision.cards import ModelCard
@@ -105,6 +106,19 @@ def test_it_prints_a_table_and_writes_into_the_card_when_asked(
     assert card.affect.arousal_experimental
 
 
+def test_it_does_not_write_into_the_card_of_a_promoted_model(
+    dataset: tuple[Path, Path], tmp_path: Path, settings: Settings, db: None
+) -> None:
+    settings.MODELS_ROOT = tmp_path / "own"
+    write_tiny_model(tmp_path / "own/mine", name="mine")
+    call_command("models", "promote", "mine", "--force")
+    card = (tmp_path / "own/mine/card.json").read_bytes()
+    with pytest.raises(CommandError, match='The site uses the model "mine"') as error:
+        run(dataset, ratings(tmp_path / "human.csv"), "--model", "mine", "--write")
+    assert error.value.returncode == 2
+    assert (tmp_path / "own/mine/card.json").read_bytes() == card
+
+
 RIGHT = [(row, VALENCE[SHOWN[row % 4]], 0.0) for row in range(FIRST, FIRST + 40)]
 
 
@@ -138,6 +152,9 @@ def test_a_file_of_something_else_is_refused(dataset: tuple[Path, Path], tmp_pat
         run(dataset, other)
     other.write_text("row,valence,arousal\nfirst,1,1\n")
     with pytest.raises(CommandError, match=r"other\.csv, line 2: row must be a whole number"):
+        run(dataset, other)
+    other.write_text(f"row,valence,arousal\n{10**20},1,1\n")
+    with pytest.raises(CommandError, match=r"other\.csv, line 2: no data set has a row 1000"):
         run(dataset, other)
     with pytest.raises(CommandError, match=r"missing\.csv cannot be read"):
         run(dataset, tmp_path / "missing.csv")

@@ -18,7 +18,7 @@ from recognizer.management.base import (
     unusable,
 )
 from recognizer.management.dataset.options import FER2013, add_ferplus_option
-from recognizer.services import model_versions
+from recognizer.services import model_places, model_versions
 from recognizer.training.affect import with_affect
 from recognizer.training.datasets.fer2013 import read
 from recognizer.training.datasets.ratings import read_ratings
@@ -59,6 +59,8 @@ class Command(TrainingCommand):
         try:
             self.keep_answers(options["run"])
             classifier = model_versions.for_shell(options["model"])
+            if options["write"]:
+                model_places.require_unpromoted(classifier.folder)
         except ValueError as error:
             raise CommandError(str(error), returncode=2) from error
         result = _compare(classifier, options)

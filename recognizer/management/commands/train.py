@@ -21,7 +21,12 @@ from recognizer.management.base import (
     training_imports,
     unusable,
 )
-from recognizer.management.dataset.options import add_source_options, read_source, require_there
+from recognizer.management.dataset.options import (
+    add_source_options,
+    read_source,
+    require_apart,
+    require_there,
+)
 from recognizer.services import model_places
 from recognizer.training import evaluation, non_faces
 from recognizer.training.datasets.backgrounds import Backgrounds, read_backgrounds
@@ -112,6 +117,7 @@ class Command(TrainingCommand):
         )
         require_writable(run)  # Before hours of work, not after them.
         require_there(options)
+        require_apart(options, run, folder)
         # Reading may take minutes, TensorFlow seconds, and without it no setting can be judged.
         with training_imports("Training"):
             from recognizer.training import config, fitting, hyperparameters, run_folders
@@ -142,11 +148,12 @@ class Command(TrainingCommand):
         model = fitting.fit(targets, watched, how, run, self.report)
         origin = _origin(options, reading, training, held_out)
         data = {**origin, "targets": aims, "votes_per_emotion": votes_per_emotion(training)}
-        with model_places.being_made(folder) as partial:
+        history = run / model_reports.HISTORY
+        with model_places.being_made(folder, options["replace"], history) as partial:
             card = export.draft(model, how, targets, partial, options["name"], data, self.report)
             card = replace(card, training={**card.training, **run_folders.effort(run)})
             classifier = release.release(card, held_out, partial, self.report)
-            shutil.copyfile(run / model_reports.HISTORY, partial / model_reports.HISTORY)
+            shutil.copyfile(history, partial / model_reports.HISTORY)
             words = labelling(reading, options["source"], options["ferplus"], held_out)
             model_reports.write(classifier, held_out, words)
         self.report(f"{classifier.name} is in {folder}, with {model_reports.REPORT} beside it.")

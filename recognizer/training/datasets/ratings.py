@@ -15,6 +15,7 @@ from recognizer.training.datasets.faces import FER2013_LABELS, DatasetError, Fac
 # The files' scale is -2 to 2, ours -1 to 1.
 LIMIT: Final = 2.0
 FEWEST: Final = 20
+_FAR: Final = 2**62
 # Valence of the right rows follows their labels with 0.7, that of other rows with about 0.
 LEAST_CORRELATION: Final = 0.3
 
@@ -90,6 +91,8 @@ def _parse_line(path: Path, number: int, line: dict[str, str]) -> tuple[int, lis
             f"{path.name}, line {number + 1}: row must be a whole number, valence and arousal "
             "numbers."
         ) from None
+    if not -_FAR <= row <= _FAR:
+        raise DatasetError(f"{path.name}, line {number + 1}: no data set has a row {row}.")
     if not all(-LIMIT <= value <= LIMIT for value in rating):
         raise DatasetError(
             f"{path.name}, line {number + 1}: valence and arousal must be in "
