@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -379,3 +380,42 @@ def test_a_packed_data_set_is_read_as_what_was_packed(
     assert np.array_equal(reading.faces.votes, faces.votes)
     further = read_dataset(dataset[0], ferplus=dataset[1], extra=[tmp_path / "packed"])
     assert len(further.faces) == len(faces) + len(faces.split("Training"))
+
+
+def test_a_link_to_a_folder_above_brings_no_other_class_in(tmp_path: Path) -> None:
+    put(tmp_path / "train/happy/1.png")
+    put(tmp_path / "train/sad/2.png")
+    put(tmp_path / "test/sad/3.png")
+    (tmp_path / "train/happy/up").symlink_to(tmp_path / "train")
+    (tmp_path / "train/happy/top").symlink_to(tmp_path)
+    origins = read_dataset(tmp_path).origins
+    assert origins == ("test/sad/3.png", "train/happy/1.png", "train/sad/2.png")
+
+
+def test_a_class_that_cannot_be_looked_into_is_named_or_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As root may look into everything, the refusal is the test's.
+    closed, listed = tmp_path / "sad", tmp_path / "fear"
+    for place in ("happy/1.png", "sad/2.png", "fear/3.png"):
+        put(tmp_path / place)
+    iterdir, is_dir, is_file = Path.iterdir, Path.is_dir, Path.is_file
+
+    def refused(path: Path) -> object:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    def look(path: Path) -> object:
+        return refused(path) if path == closed else iterdir(path)
+
+    monkeypatch.setattr(Path, "iterdir", look)
+    for name, real in (("is_dir", is_dir), ("is_file", is_file)):
+
+        def ask(path: Path, real: Callable[[Path], bool] = real) -> object:
+            return refused(path) if path.parent == listed else real(path)
+
+        monkeypatch.setattr(Path, name, ask)
+    with pytest.raises(BadParts) as error:
+        read_dataset(tmp_path)
+    assert "sad: cannot be read: Permission denied." in str(error.value)
+    assert "fear/3.png: The file cannot be read: Permission denied." in str(error.value)
+    assert read_dataset(tmp_path, bad="skip").origins == ("happy/1.png",)

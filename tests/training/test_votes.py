@@ -89,6 +89,9 @@ def test_as_further_images_they_are_training_but_for_what_they_hold_out(
         ("a.png,0,0,0,0,0,0,0,0,0,0", "row 1: expected 10 votes"),
         ("a.png,-1,0,0,0,2,0,0,0,0,0", "row 1: expected 10 votes"),
         ("../a.png,1,0,0,0,0,0,0,0,0,0", "row 1: file must be a path below the folder"),
+        ("a.png,1000001,0,0,0,0,0,0,0,0,0", "row 1: expected at most 1,000,000 votes of a kind"),
+        (f"a.png,{9 * 10**19},0,0,0,0,0,0,0,0,0", "row 1: expected at most 1,000,000 votes"),
+        (f"{'a' * 300}.png,1,0,0,0,0,0,0,0,0,0", r"a\.png: The file cannot be read: File name"),
         ("gone.png,1,0,0,0,0,0,0,0,0,0", r"gone\.png: There is no such file"),
     ],
 )

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from django.core.management.base import CommandError
 
-from recognizer.management.base import TrainingCommand
+from recognizer.management.base import TrainingCommand, unusable
 from recognizer.management.dataset import balance, clean, explore, pack
 from recognizer.training.datasets.faces import DatasetError
 
@@ -55,3 +55,5 @@ class Command(TrainingCommand):
             door.run(options, self.report)
         except DatasetError as error:
             raise CommandError(str(error)) from error
+        except OSError as error:
+            raise unusable(error) from error

@@ -17,7 +17,13 @@ from recognizer.training.datasets.classes import (
     fer2013_label,
     only_digits,
 )
-from recognizer.training.datasets.pictures import PICTURES, Plan, files_below, subfolders
+from recognizer.training.datasets.pictures import (
+    PICTURES,
+    Plan,
+    UnreadableFolder,
+    files_below,
+    subfolders,
+)
 from recognizer.training.datasets.result import Problem
 
 SPLIT_FOLDERS: Final = "split folders: train/<class>/* and test/<class>/* or validation/<class>/*"
@@ -84,7 +90,7 @@ def _plan_splits(root: Path, inside: Sequence[Path], hold_out: bool) -> Plan:
         split = meant.get(kind, kind)
         if not kind:
             what = f"not a split; splits are {', '.join(_SPLITS)}."
-            if files_below(folder):
+            if _files(plan, folder):
                 plan.problems.append(Problem(str(folder), what))
         elif split == "Training" or hold_out:
             classes += [(inner, split) for inner in subfolders(folder)]
@@ -99,7 +105,7 @@ def _plan_characters(root: Path, inside: Sequence[Path], hold_out: bool) -> Plan
     plan = Plan(root, FERG)
     characters = [folder for folder in inside if _emotions_of(folder)]
     for folder in inside:
-        if folder not in characters and files_below(folder):
+        if folder not in characters and _files(plan, folder):
             example = f"{folder.name}/{folder.name}_anger"
             plan.problems.append(Problem(str(folder), f"no character: it has no {example}."))
     held_out = _held_out_characters([folder.name for folder in characters]) if hold_out else []
@@ -144,7 +150,9 @@ def _add_classes(plan: Plan, folders: Iterable[tuple[Path, str]]) -> None:
 
 
 def _add_class(plan: Plan, folder: Path, index: int | None, split: str, group: str) -> None:
-    files = files_below(folder)
+    files = _files(plan, folder)
+    if files is None:
+        return
     if index is None:
         counted = "1 file" if len(files) == 1 else f"{len(files)} files"
         what = f"unknown class with {counted}; classes are {', '.join(CLASSES)}, and their synonyms"
@@ -157,6 +165,15 @@ def _add_class(plan: Plan, folder: Path, index: int | None, split: str, group: s
     votes = [VOTES * (column == index) for column in range(len(CLASSES))]
     for file in files:
         plan.add(file, fer2013_label(index), votes, split, group)
+
+
+def _files(plan: Plan, folder: Path) -> list[Path] | None:
+    """The files in a folder; None, and one more problem, where it cannot be looked into."""
+    try:
+        return files_below(folder)
+    except UnreadableFolder as error:
+        plan.problems.append(Problem(str(folder), str(error).removeprefix(f"{folder} ")))
+        return None
 
 
 def refuse_loose(plan: Plan, folder: Path) -> None:

@@ -23,6 +23,10 @@ PICTURES: Final = frozenset(
 _LITTER: Final = ("thumbs.db", "desktop.ini", "__macosx")
 
 
+class UnreadableFolder(DatasetError):
+    """A folder of a data set cannot be looked into."""
+
+
 @dataclass
 class Plan:
     """Image files that are to become faces; lists of equal length, and what was found so far.
@@ -109,31 +113,42 @@ def grey_square(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
 def subfolders(folder: Path) -> list[Path]:
     """The folders in a folder by name, without hidden ones and litter."""
-    return [entry for entry in sorted(_entries(folder)) if entry.is_dir()]
+    return [entry for entry in sorted(_entries(folder)) if _is_folder(entry)]
 
 
 def files_below(folder: Path) -> list[Path]:
     """Every file in a folder and the folders in it, by name, without hidden ones and litter.
 
-    Links are followed, and each folder is looked into once: links may lead in a circle.
+    Links are followed, but none to a folder that the first one lies in, where files of other
+    classes are; and each folder is looked into once: links may lead in a circle.
+
+    Raises:
+        UnreadableFolder: one of the folders cannot be looked into.
     """
-    return list(_files_below(folder, set()))
+    return list(_files_below(folder, {folder.resolve(), *folder.resolve().parents}))
 
 
 def _files_below(folder: Path, seen: set[Path]) -> Iterator[Path]:
-    seen.add(folder.resolve())
     for entry in sorted(_entries(folder)):
-        if not entry.is_dir():
+        if not _is_folder(entry):
             yield entry
-        elif entry.resolve() not in seen:
+        elif (place := entry.resolve()) not in seen:
+            seen.add(place)
             yield from _files_below(entry, seen)
+
+
+def _is_folder(entry: Path) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # Its folder may be listed, but not entered: reading it says so.
+        return False
 
 
 def _entries(folder: Path) -> Iterator[Path]:
     try:
         entries = list(folder.iterdir())
     except OSError as error:
-        raise DatasetError(f"{folder} cannot be read: {error.strerror}.") from error
+        raise UnreadableFolder(f"{folder} cannot be read: {error.strerror}.") from error
     for entry in entries:
         if not is_litter(entry.name):
             yield entry
@@ -166,10 +181,10 @@ def _load(
 
 def read_image(file: Path) -> NDArray[np.uint8] | str:
     """RGB pixels, or a sentence that says why there are none."""
-    # Opening a pipe or a device could wait for ever.
-    if not file.is_file():
-        return "There is no such file." if not file.exists() else "This is not a regular file."
     try:
+        # Opening a pipe or a device could wait for ever.
+        if not file.is_file():
+            return "There is no such file." if not file.exists() else "This is not a regular file."
         with file.open("rb") as stream:
             decoded = decode(stream)
     except OSError as error:

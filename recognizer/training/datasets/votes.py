@@ -36,6 +36,7 @@ VOTES_FILE: Final = "votes.csv"
 REVIEWED: Final = f"reviewed faces: {VOTES_FILE} next to its images"
 HELD_OUT_SHARE: Final = 0.2
 _ANNOTATORS: Final = 10
+_MOST_VOTES: Final = 1_000_000  # Of one kind; as many as any crowd has, and no sum overflows.
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ class VotedFace:
             return f"file must be a path below the folder, got {self.file!r}."
         if len(self.votes) != len(CLASSES) or min(self.votes) < 0 or not sum(self.votes):
             return f"expected {len(CLASSES)} votes from 0 up and one above 0, got {self.votes}."
+        if max(self.votes) > _MOST_VOTES:
+            return f"expected at most {_MOST_VOTES:,} votes of a kind, got {max(self.votes)}."
         if self.split not in ("", *SPLITS):
             return f"split must be {', '.join(SPLITS)} or empty, got {self.split!r}."
         return ""
