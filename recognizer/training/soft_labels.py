@@ -55,6 +55,10 @@ class SoftLabels:
             probabilities[~seen] = np.nan
         return found
 
+    def about(self, images: NDArray[np.uint8]) -> bool:
+        """Whether these are the answers to (N, size, size) uint8 images, and to no others."""
+        return np.array_equal(self.digests, np.unique(_short_digests(images)))
+
     def save(self, path: Path) -> None:
         """Write a compressed .npz; probabilities become whole 255ths."""
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.core.management import CommandError, call_command
 
 from recognizer.training.augmentation import Augmentation, augment
 from recognizer.training.datasets import balancing
@@ -309,3 +310,31 @@ def test_pictures_that_are_held_out_too_are_not_copied(
     balance_folder(root, tmp_path / "out", Balance(per_class=20), lines.append)
     assert not list((tmp_path / "out" / "train").rglob("leak*"))
     assert any("1 files to learn from" in line for line in lines)
+
+
+def test_a_line_of_pixels_is_searched_at_no_great_length(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: list[tuple[int, ...]] = []
+
+    class Detector:
+        def detect(self, image: np.ndarray) -> list[object]:
+            searched.append(image.shape)
+            return []
+
+    monkeypatch.setattr(balancing, "MTCNN", Detector)
+    write_picture(tmp_path / "set/happy/thin.png", np.zeros((1, 8000), np.uint8))
+    with pytest.raises(DatasetError, match="no picture that can be used"):
+        balance_folder(
+            tmp_path / "set", tmp_path / "out", Balance(per_class=1, detect=True), ignore
+        )
+    assert max(searched[0]) <= 2 * 8000
+
+
+@pytest.mark.parametrize("option", [["--labels", "ferplus"], ["--ferplus", "votes.csv"]])
+def test_votes_of_rows_do_not_belong_to_a_folder(
+    root: Path, tmp_path: Path, option: list[str]
+) -> None:
+    given = [str(root), str(tmp_path / "out"), "--per-class", "3", *option]
+    with pytest.raises(CommandError, match=rf"^{option[0]} is about the rows of FER-2013"):
+        call_command("dataset", "balance", *given)

@@ -14,6 +14,7 @@ from recognizer.training.preparation import prepare
 from recognizer.training.soft_labels import SoftLabels
 from recognizer.vision.preprocessing import normalize
 from tests.training.conftest import Asked
+from tests.training.drawing import write_drawn_set
 from tests.training.test_framing import Whole
 from tests.training.test_quantization import convolutional, written
 from tests.vision.tiny_model import write_tiny_model
@@ -59,6 +60,31 @@ def test_soft_labels_of_other_teachers_are_not_written_over(
     with pytest.raises(CommandError, match=r"holds the answers of one 2026\.11; name another"):
         call_command("teach", *given, "two")
     assert (tmp_path / "soft.npz").read_bytes() == before
+
+
+def test_soft_labels_of_other_pictures_are_not_written_over(
+    dataset: tuple[Path, Path], tmp_path: Path
+) -> None:
+    given = ["--output", str(tmp_path / "soft.npz"), "--teacher", "one"]
+    call_command("teach", *arguments(dataset), *given)
+    before = (tmp_path / "soft.npz").read_bytes()
+    other = write_drawn_set(tmp_path, training=32, held_out=16)
+    with pytest.raises(CommandError, match=r"holds answers to other pictures; name another"):
+        call_command("teach", *arguments(other), *given)
+    assert (tmp_path / "soft.npz").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "given", [["teach", "--output", "s.npz", "--teacher"], ["average", "--name", "n", "--member"]]
+)
+def test_a_model_of_another_size_is_told_which(
+    dataset: tuple[Path, Path], given: list[str]
+) -> None:
+    command, *more = given
+    size = ["--size", "64"]
+    with pytest.raises(CommandError, match="takes faces of 48x48 pixels, and --size is 64") as told:
+        call_command(command, *arguments(dataset), *size, *more, "one")
+    assert told.value.returncode == 2
 
 
 @pytest.mark.parametrize(("command", "option"), [("teach", "--teacher"), ("average", "--member")])

@@ -289,6 +289,32 @@ def test_a_wrong_setting_is_named_before_the_data_is_read(
         call_command("train", "broken.csv", *wrong)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["train", "SET", "--run", "INSIDE"],
+        ["train", "SET", "--output", "INSIDE"],
+        ["train", "fer2013.csv", "--extra", "SET", "--run", "INSIDE"],
+        ["tune", "SET", "--run", "INSIDE"],
+        ["teach", "SET", "--teacher", "resnet9-ferplus", "--output", "INSIDE.npz"],
+        ["average", "SET", "--member", "resnet9-ferplus", "--name", "n", "--output", "INSIDE"],
+        ["evaluate", "faces", "SET", "--report", "INSIDE.html"],
+        ["evaluate", "faces", "SET", "--run", "INSIDE"],
+        ["dataset", "explore", "SET", "--output", "INSIDE.html"],
+    ],
+    ids=" ".join,
+)
+def test_nothing_is_written_into_the_data_set(command: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    (folder / "train").mkdir(parents=True)
+    (tmp_path / "fer2013.csv").touch()
+    places = {"SET": folder, "INSIDE": folder / "train/x", "fer2013.csv": tmp_path / "fer2013.csv"}
+    places |= {f"INSIDE{ending}": folder / f"train/x{ending}" for ending in (".npz", ".html")}
+    with pytest.raises(CommandError, match=r"lies in the data set .* outside of it"):
+        call_command(*[str(places.get(word, word)) for word in command])
+    assert not list((folder / "train").iterdir())
+
+
 def test_places_that_cannot_be_written_to_are_named_before_the_data_is_read(
     tmp_path: Path,
 ) -> None:

@@ -11,9 +11,10 @@ from recognizer.management.base import (
     TrainingCommand,
     add_answers_option,
     require_different,
+    require_size,
     unusable,
 )
-from recognizer.management.dataset.options import add_source_options, read_source
+from recognizer.management.dataset.options import add_source_options, read_source, require_apart
 from recognizer.services import model_places, model_store
 from recognizer.training import averaging, release
 from recognizer.training.labelling import labelling
@@ -69,6 +70,8 @@ class Command(TrainingCommand):
             folder = model_places.place_for(options["name"], options["output"], options["replace"])
             members = [model_store.load(member) for member in options["member"]]
             require_different(members, "as a member")
+            require_size(members, options["size"])
+            require_apart(options, options["run"], folder)
         except ValueError as error:
             raise CommandError(str(error), returncode=2) from error
         try:
@@ -76,7 +79,7 @@ class Command(TrainingCommand):
             held_out = reading.faces.split("PublicTest")
             views = {"mirror": not options["no_mirror"], "shift": options["shift"]}
             ranges = prepare_training(reading.faces).images if options["int8"] else None
-            with model_places.being_made(folder) as partial:
+            with model_places.being_made(folder, options["replace"]) as partial:
                 name = options["name"]
                 card = averaging.draft(members, partial, name, **views, ranges=ranges)
                 classifier = release.release(

@@ -24,6 +24,7 @@ from recognizer.management.dataset.options import (
     add_bad_option,
     add_ferplus_option,
     read_source,
+    require_apart,
 )
 from recognizer.services import model_versions
 from recognizer.training import corruptions, evaluation, reporting, tables
@@ -105,6 +106,7 @@ class Command(TrainingCommand):
         _check_usage(options)
         try:
             self.keep_answers(options["run"])
+            require_apart(options, options["run"], options["report"])
             finder = model_versions.detector() if options["detect"] else None
         except ValueError as error:
             raise CommandError(str(error), returncode=2) from error

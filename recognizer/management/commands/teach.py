@@ -7,8 +7,13 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from recognizer.management.base import TrainingCommand, require_different, unusable
-from recognizer.management.dataset.options import add_source_options, read_source
+from recognizer.management.base import (
+    TrainingCommand,
+    require_different,
+    require_size,
+    unusable,
+)
+from recognizer.management.dataset.options import add_source_options, read_source, require_apart
 from recognizer.services import model_store
 from recognizer.training.datasets.faces import DatasetError
 from recognizer.training.datasets.reading import training_and_held_out
@@ -41,15 +46,23 @@ class Command(TrainingCommand):
             teachers = [model_store.load(name) for name in options["teacher"]]
             require_different(teachers, "as a teacher")
             _check(teachers, options)
+            require_apart(options, options["output"])
         except ValueError as error:
             raise CommandError(str(error), returncode=2) from error
         try:
             reading = read_source(options, self.report)
             training_and_held_out(reading)  # Is there something of both?
             training = prepare_training(reading.faces)
-        except (DatasetError, ValueError) as error:
+            output: Path = options["output"]
+            if output.exists() and not SoftLabels.load(output).about(training.images):
+                raise DatasetError(
+                    f"--output {output} holds answers to other pictures; name another file, or "
+                    "remove it first."
+                )
+        except ValueError as error:
             raise CommandError(str(error)) from error
-        output: Path = options["output"]
+        except OSError as error:
+            raise unusable(error) from error
         partial = output.with_name(f".{output.name}.partial")
         try:
             labels = teach([Remembering(one.folder, partial) for one in teachers], training.images)
@@ -64,13 +77,8 @@ class Command(TrainingCommand):
 
 def _check(teachers: list[OnnxClassifier], options: dict[str, Any]) -> None:
     """What would fail only at the end: another size, another ending, a folder that is not there."""
+    require_size(teachers, options["size"])
     for teacher in teachers:
-        size = teacher.card.preprocessing.size
-        if size != options["size"]:
-            raise ValueError(
-                f"{teacher.name} takes faces of {size}x{size} pixels, and --size is "
-                f"{options['size']}."
-            )
         if missing := [head for head in HEADS if head not in teacher.card.heads]:
             raise ValueError(
                 f"{teacher.card.name} has no head {' and '.join(missing)}, so it cannot teach: "

@@ -15,7 +15,12 @@ from recognizer.management.base import (
     training_imports,
     unusable,
 )
-from recognizer.management.dataset.options import add_source_options, read_source, require_there
+from recognizer.management.dataset.options import (
+    add_source_options,
+    read_source,
+    require_apart,
+    require_there,
+)
 from recognizer.training.selection import VALIDATIONS, select
 
 
@@ -66,6 +71,7 @@ class Command(TrainingCommand):
             if options["run"]:
                 require_writable(options["run"])
             require_there(options)
+            require_apart(options, options["run"])
         except ValueError as error:
             raise CommandError(str(error)) from error
         # Reading may take minutes, TensorFlow seconds, and without it no setting can be judged.

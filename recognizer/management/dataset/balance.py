@@ -11,6 +11,7 @@ from recognizer.management.dataset.options import (
     add_bad_option,
     add_ferplus_option,
     naming_skip,
+    require_csv,
 )
 from recognizer.training.datasets.balancing import Balance, balance_fer2013, balance_folder
 from recognizer.training.datasets.faces import DatasetError
@@ -92,16 +93,14 @@ def run(options: dict[str, Any], report: Callable[[str], None]) -> None:
         detect=options["detector"] == "mtcnn",
         seed=options["seed"],
     )
+    require_csv(options, "ferplus", "labels")
     source, output, ferplus = options["source"], options["output"], options["ferplus"]
     labels, bad = options["labels"] or ("ferplus" if ferplus else "fer2013"), options["bad"]
     if not source.is_dir() and labels == "ferplus" and not ferplus:
         raise DatasetError("--labels ferplus needs the votes: add --ferplus fer2013new.csv.")
-    try:
-        with naming_skip():
-            if source.is_dir():
-                balance_folder(source, output, how, report, bad)
-            else:
-                own = labels == "fer2013"
-                balance_fer2013(source, ferplus, output, how, report, own, bad)
-    except OSError as error:
-        raise DatasetError(f"{error.filename or source}: {error.strerror or error}.") from error
+    with naming_skip():
+        if source.is_dir():
+            balance_folder(source, output, how, report, bad)
+        else:
+            own = labels == "fer2013"
+            balance_fer2013(source, ferplus, output, how, report, own, bad)

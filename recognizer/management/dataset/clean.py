@@ -11,9 +11,9 @@ from recognizer.management.dataset.options import (
     add_bad_option,
     add_ferplus_option,
     naming_skip,
+    require_csv,
 )
 from recognizer.training.datasets.cleaning import Job, Limits, clean_fer2013, clean_folder
-from recognizer.training.datasets.faces import DatasetError
 
 HELP = (
     "Drop pictures in which MTCNN finds no face. Only pictures to learn from are judged: a "
@@ -90,12 +90,10 @@ def run(options: dict[str, Any], report: Callable[[str], None]) -> None:
         report,
         options["bad"],
     )
+    require_csv(options, "ferplus")
     source, ferplus = options["source"], options["ferplus"]
-    try:
-        with naming_skip():
-            if source.is_dir():
-                clean_folder(source, job)
-            else:
-                clean_fer2013(source, ferplus, job)
-    except OSError as error:
-        raise DatasetError(f"{error.filename or source}: {error.strerror or error}.") from error
+    with naming_skip():
+        if source.is_dir():
+            clean_folder(source, job)
+        else:
+            clean_fer2013(source, ferplus, job)

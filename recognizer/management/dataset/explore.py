@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from recognizer.management import reports
 from recognizer.management.base import add_seed_option
-from recognizer.management.dataset.options import add_source_options, read_source
+from recognizer.management.dataset.options import add_source_options, read_source, require_apart
 from recognizer.training import charts
 from recognizer.training.datasets.exploring import (
     BINS,
@@ -52,6 +52,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(options: dict[str, Any], report: Callable[[str], None]) -> None:
     output: Path = options["output"]
     reports.check_path(output)  # Before minutes of reading, not after them.
+    require_apart(options, output)
     if options["samples"] < 1:
         raise DatasetError(f"There must be 1 or more --samples, not {options['samples']}.")
     reading = read_source(options, report)

@@ -9,6 +9,7 @@ from typing import Any
 from recognizer.training.datasets.faces import DatasetError
 from recognizer.training.datasets.reading import LAYOUTS, Reading, read_dataset
 from recognizer.training.datasets.result import BadParts, tell_skipped
+from recognizer.training.datasets.votes import VOTES_FILE
 
 FER2013 = "fer2013.csv, also .gz, .bz2, .xz or .zip"
 
@@ -63,6 +64,32 @@ def naming_skip() -> Iterator[None]:
     except BadParts as error:
         rest = "" if error.only else ", where it is only a part of a data set"
         raise DatasetError(f"{error}\nMend this, or leave it out with --bad skip{rest}.") from error
+
+
+def require_csv(options: dict[str, Any], *names: str) -> None:
+    """DatasetError where options that are about FER-2013's file are given with a folder."""
+    if not options["source"].is_dir():
+        return
+    for name in names:
+        if options[name]:
+            raise DatasetError(
+                f"--{name} is about the rows of FER-2013's file, and {options['source']} is a "
+                "folder, whose classes are its folders. Leave it out, or give fer2013.csv."
+            )
+
+
+def require_apart(options: dict[str, Any], *outputs: Path | None) -> None:
+    """DatasetError where something would be written into folders that are read as classes."""
+    for source in (options["source"], *options.get("extra", ())):
+        # Of reviewed faces, their list decides what is read.
+        if not source.is_dir() or (source / VOTES_FILE).exists():
+            continue
+        for output in outputs:
+            if output and output.resolve().is_relative_to(source.resolve()):
+                raise DatasetError(
+                    f"{output} lies in the data set {source}, which would read it as a part of "
+                    "itself the next time. Name a place outside of it."
+                )
 
 
 def require_there(options: dict[str, Any]) -> None:

@@ -21,7 +21,7 @@ from recognizer.training.augmentation import Augmentation, augment
 from recognizer.training.datasets import fer2013
 from recognizer.training.datasets.class_folders import listing_digest, walk
 from recognizer.training.datasets.faces import FER2013_LABELS, DatasetError, Faces
-from recognizer.training.datasets.inspection import SIDE, Source
+from recognizer.training.datasets.inspection import LONGEST, SIDE, Source
 from recognizer.training.datasets.journals import fingerprint
 from recognizer.training.datasets.outputs import (
     Parts,
@@ -307,10 +307,10 @@ def _face(source: Source, how: Balance) -> NDArray[np.uint8] | str:
         return image
     if not how.detect:
         return _middle(image, how.size)
-    short = min(image.shape[:2])
+    short, long = sorted(image.shape[:2])
     if image.ndim == 2 or short < SIDE:
         # A tight crop rather than a photo.
-        image = bordered(image, max(1.0, SIDE / short))
+        image = bordered(image, max(1.0, min(SIDE / short, LONGEST / long)))
     found = how.detector.detect(image)
     if not found:
         return "MTCNN finds no face in it."
