@@ -64,8 +64,18 @@ def logits(model: keras.Model, images: NDArray[np.uint8]) -> dict[str, NDArray[n
 def accuracies(model: keras.Model, faces: Faces) -> dict[str, float]:
     """The shares of right answers, 0-1: on the rows with a FER+ majority as "ferplus_accuracy",
     on those with a label of FER-2013's own as "fer2013_accuracy"; NaN where there are none.
+
+    Raises:
+        ValueError: the answers are no numbers any more.
     """
-    best = {head: said.argmax(axis=1) for head, said in logits(model, faces.images).items()}
+    said = logits(model, faces.images)
+    # As float32 squares them on the way to the calibration.
+    if not all(np.isfinite(np.square(one)).all() for one in said.values()):
+        raise ValueError(
+            "The network's answers are no numbers any more, or huge ones: the learning rate is "
+            "too high for this network or this data."
+        )
+    best = {head: one.argmax(axis=1) for head, one in said.items()}
     labelled = faces.labels >= 0
     return {
         "ferplus_accuracy": _share((best["ferplus"] == faces.majority)[faces.agreed]),

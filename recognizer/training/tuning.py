@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from recognizer.training import config, run_folders
 from recognizer.training.datasets.faces import Faces
+from recognizer.training.datasets.outputs import whole_file
 from recognizer.training.hyperparameters import Fitting
 from recognizer.training.networks import changed, name_of, network_from
 from recognizer.training.networks.pretrained import require_taught
@@ -46,6 +47,7 @@ SEARCHED: Final = (
     "weight_decay",
     "ema",
 )
+_STATE: Final = "oracle"
 # The finish begins at the searched rate divided by this, as in the default settings.
 FINISH: Final = 20
 
@@ -177,7 +179,7 @@ def tune(
 
     Raises:
         ValueError: the run folder belongs to other settings.
-        TuningError: no trial succeeds.
+        TuningError: no trial succeeds, or what is in the run folder is damaged.
     """
     wanted = {
         **config.to_plain(search.base),
@@ -191,7 +193,13 @@ def tune(
     with redirect_stdout(io.StringIO()), warnings.catch_warnings():
         # A failed trial's NaN, and a process that is fitted to too few trials yet.
         warnings.filterwarnings("ignore", module="keras_tuner|sklearn")
-        tuner = _Tuner(search, attempt, run, report)
+        try:
+            tuner = _Tuner(search, attempt, run, report)
+        except (ValueError, KeyError, TypeError) as error:  # It reads its state as it is made.
+            raise TuningError(
+                f"What KerasTuner has written down in {run / _STATE} is damaged ({error}). Restore "
+                f"it, or remove {run} or give another folder (--run) to begin anew."
+            ) from error
         tuner.save()
         try:
             tuner.search()
@@ -273,7 +281,7 @@ class _Tuner(base_tuner.BaseTuner):  # type: ignore[misc]  # untyped
             seed=search.base.seed + 1,
             hyperparameters=_space(),
         )
-        super().__init__(oracle=oracle, directory=str(run), project_name="oracle")
+        super().__init__(oracle=oracle, directory=str(run), project_name=_STATE)
         oracle.verbose = 0
         self.error = ""
         self.wanted, self.attempt, self.run, self.report = search, attempt, run, report
@@ -283,13 +291,14 @@ class _Tuner(base_tuner.BaseTuner):  # type: ignore[misc]  # untyped
         )
 
     def run_trial(self, trial: Any) -> dict[str, float]:
+        settings = _settings_of(trial)
         # There already, when a search was killed between a trial's end and KerasTuner's note.
-        if not self._result(trial).exists():
-            settings = _settings_of(trial)
+        if self._found(trial).get("settings") != settings:
             outcome = self._outcome(fitting_of(self.wanted.base, settings), trial)
             self._result(trial).parent.mkdir(parents=True, exist_ok=True)
             text = json.dumps({"settings": settings, **outcome}, indent=2)
-            self._result(trial).write_text(text + "\n", encoding="utf-8")
+            with whole_file(self._result(trial)) as draft:
+                draft.write_text(text + "\n", encoding="utf-8")
         ended = self._trial(trial)
         self.error = ended.error
         # KerasTuner takes NaN for a failure, and an exception for an occasion to print it.
@@ -319,9 +328,22 @@ class _Tuner(base_tuner.BaseTuner):  # type: ignore[misc]  # untyped
 
     def _trial(self, trial: Any) -> Trial:
         number, settings = int(trial.trial_id) + 1, _settings_of(trial)
-        found = json.loads(self._result(trial).read_text(encoding="utf-8"))
+        found = self._found(trial)
+        if not found:
+            raise TuningError(
+                f"{self._result(trial)} is damaged or gone. Restore it, or remove {self.run} or "
+                "give another folder (--run) to begin anew."
+            )
         scores = Scores(**found["scores"]) if "scores" in found else None
         return Trial(number, settings, scores, found.get("error", ""))
+
+    def _found(self, trial: Any) -> dict[str, Any]:
+        """What was written down of a trial; nothing, where that cannot be read."""
+        try:
+            found = json.loads(self._result(trial).read_text(encoding="utf-8"))
+        except (ValueError, FileNotFoundError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def _result(self, trial: Any) -> Path:
         return self.run / f"trial-{int(trial.trial_id) + 1:03}" / "result.json"

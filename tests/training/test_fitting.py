@@ -425,6 +425,14 @@ def test_the_finish_is_as_rough_as_asked(training: TrainingSet) -> None:
     assert untouched(replace(how, finish_augmentation=1.0), epoch=1) < 0.2
 
 
+def test_answers_that_are_no_numbers_end_the_fitting(
+    training: TrainingSet, held_out: Faces, tmp_path: Path
+) -> None:
+    wild = replace(TINY, learning_rate=1e9)
+    with pytest.raises(ValueError, match="learning rate"):
+        fit(training, held_out, wild, tmp_path, quiet)
+
+
 def test_the_finish_starts_again_low_and_ends_at_nothing() -> None:
     how = replace(TINY, epochs=3, finish_epochs=2, finish_learning_rate=0.01)
     rate = optimizers._Rate(how, steps=10)

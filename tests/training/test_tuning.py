@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -110,6 +111,35 @@ def test_a_search_goes_on_after_its_last_trial(tmp_path: Path) -> None:
     more = Valley()
     assert len(tuning.tune(SEARCH, more, tmp_path, quiet)) == 3
     assert len(more.asked) == 1
+
+
+@pytest.mark.parametrize("text", ["", '{"scores": {"ferplus', "[]"])
+def test_a_trial_whose_result_was_cut_off_is_told(tmp_path: Path, text: str) -> None:
+    tuning.tune(SEARCH, Valley(), tmp_path, quiet)
+    result = tmp_path / "trial-002/result.json"
+    result.write_text(text)
+    with pytest.raises(TuningError, match=r"trial-002/result\.json is damaged or gone"):
+        tuning.tune(SEARCH, Valley(), tmp_path, quiet)
+
+
+def test_a_result_of_other_settings_is_not_taken_for_a_trials(tmp_path: Path) -> None:
+    tuning.tune(SEARCH, Valley(), tmp_path, quiet)
+    shutil.rmtree(tmp_path / "oracle")
+    first = tmp_path / "trial-001/result.json"
+    found = json.loads(first.read_text())
+    found["settings"]["dropout"] = 0.123
+    first.write_text(json.dumps(found))
+    again = Valley()
+    tuning.tune(SEARCH, again, tmp_path, quiet)
+    assert again.asked
+    assert json.loads(first.read_text())["settings"]["dropout"] != 0.123
+
+
+def test_damaged_notes_of_keras_tuner_are_named(tmp_path: Path) -> None:
+    tuning.tune(SEARCH, Valley(), tmp_path, quiet)
+    (tmp_path / "oracle/oracle.json").write_text('{"ongoing')
+    with pytest.raises(TuningError, match=r"oracle is damaged .* begin anew"):
+        tuning.tune(SEARCH, Valley(), tmp_path, quiet)
 
 
 def test_a_run_folder_of_another_search_is_refused(tmp_path: Path) -> None:
