@@ -5,6 +5,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
+
+_TRIES: Final = 1000
+"""Others may take the file, or its folder, away in between; not as often as this."""
 
 
 @contextmanager
@@ -26,11 +30,12 @@ def locked(path: Path, refusal: Exception) -> Iterator[None]:
 
 def _held(path: Path, refusal: Exception) -> int:
     """A descriptor of the lock file, locked."""
-    while True:
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except FileNotFoundError:
+    for _ in range(_TRIES):
+        if not os.path.lexists(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        except FileNotFoundError:  # The folder was taken away in between.
             continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -40,6 +45,7 @@ def _held(path: Path, refusal: Exception) -> int:
         if _lies_at(path, descriptor):
             return descriptor
         os.close(descriptor)  # Who had it took the file away in between.
+    raise refusal
 
 
 def _lies_at(path: Path, descriptor: int) -> bool:

@@ -36,6 +36,12 @@ def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+def test_a_dangling_link_in_its_place_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / ".lock").symlink_to(tmp_path / "nowhere" / "at all")
+    with pytest.raises(OSError, match=r"\.lock"), locked(tmp_path / ".lock", BUSY):
+        pytest.fail("There is no such file.")
+
+
 def test_two_never_hold_it_at_once_however_often_it_is_taken_away(tmp_path: Path) -> None:
     path, inside = tmp_path / ".lock", threading.Lock()
     together: list[int] = []

@@ -51,14 +51,15 @@ def place_for(
 
 
 @contextmanager
-def being_made(folder: Path, replace: bool = False, history: Path | None = None) -> Iterator[Path]:
+def being_made(folder: Path, replace: bool = False, known: bytes = b"") -> Iterator[Path]:
     """A hidden folder to make a model in; it takes `folder`'s place once it has proved good.
 
     Whatever goes wrong, a model that was there before stays as it is.
 
     Args:
         folder: as `place_for` gave it.
-        replace, history: as they were given to it.
+        replace: another model may be written over.
+        known: what `card_at` gave when `place_for` did; that model may be written over, too.
 
     Raises:
         ModelError, CardError: what was made can't be used, another process makes a model there,
@@ -79,7 +80,7 @@ def being_made(folder: Path, replace: bool = False, history: Path | None = None)
             model_store.checked(OnnxClassifier(partial))
             if os.path.lexists(folder):
                 # Again: it may have come, or been promoted, during the hours that this took.
-                _check_replaceable(folder, replace or _same_history(folder, history))
+                _check_replaceable(folder, replace or card_at(folder) == known)
                 shutil.rmtree(before, ignore_errors=True)
                 folder.rename(before)
             partial.rename(folder)
@@ -107,6 +108,14 @@ def _same_history(folder: Path, history: Path | None) -> bool:
         return history is not None and (folder / history.name).read_bytes() == history.read_bytes()
     except OSError:
         return False
+
+
+def card_at(folder: Path) -> bytes:
+    """The card of the model in a folder, to see whether it is still the same one; b"" for none."""
+    try:
+        return (folder / "card.json").read_bytes()
+    except OSError:
+        return b""
 
 
 def require_unpromoted(folder: Path) -> None:

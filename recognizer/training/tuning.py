@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import math
+import shutil
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
@@ -195,7 +196,10 @@ def tune(
         warnings.filterwarnings("ignore", module="keras_tuner|sklearn")
         try:
             tuner = _Tuner(search, attempt, run, report)
-        except (ValueError, KeyError, TypeError) as error:  # It reads its state as it is made.
+            tuner.trials()
+        except TuningError:
+            raise
+        except (ValueError, KeyError, TypeError, tf.errors.OpError) as error:
             raise TuningError(
                 f"What KerasTuner has written down in {run / _STATE} is damaged ({error}). Restore "
                 f"it, or remove {run} or give another folder (--run) to begin anew."
@@ -292,8 +296,11 @@ class _Tuner(base_tuner.BaseTuner):  # type: ignore[misc]  # untyped
 
     def run_trial(self, trial: Any) -> dict[str, float]:
         settings = _settings_of(trial)
+        found = self._found(trial)
         # There already, when a search was killed between a trial's end and KerasTuner's note.
-        if self._found(trial).get("settings") != settings:
+        if found.get("settings") != settings:
+            if found:  # Of another search: its run is in the way.
+                shutil.rmtree(self._result(trial).parent)
             outcome = self._outcome(fitting_of(self.wanted.base, settings), trial)
             self._result(trial).parent.mkdir(parents=True, exist_ok=True)
             text = json.dumps({"settings": settings, **outcome}, indent=2)
@@ -329,12 +336,15 @@ class _Tuner(base_tuner.BaseTuner):  # type: ignore[misc]  # untyped
     def _trial(self, trial: Any) -> Trial:
         number, settings = int(trial.trial_id) + 1, _settings_of(trial)
         found = self._found(trial)
-        if not found:
+        try:
+            if not found:
+                raise ValueError
+            scores = Scores(**found["scores"]) if "scores" in found else None
+        except (ValueError, TypeError):
             raise TuningError(
                 f"{self._result(trial)} is damaged or gone. Restore it, or remove {self.run} or "
                 "give another folder (--run) to begin anew."
-            )
-        scores = Scores(**found["scores"]) if "scores" in found else None
+            ) from None
         return Trial(number, settings, scores, found.get("error", ""))
 
     def _found(self, trial: Any) -> dict[str, Any]:

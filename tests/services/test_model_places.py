@@ -216,6 +216,21 @@ def test_a_model_that_came_meanwhile_is_written_over_only_if_that_was_said(tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
+def test_the_model_that_was_known_may_be_written_over(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    write_tiny_model(folder, name="mine", version="old")
+    known = model_places.card_at(folder)
+
+    def make(version: str) -> None:
+        with model_places.being_made(folder, known=known) as partial:
+            write_tiny_model(partial, name="mine", version=version)
+
+    make("new")
+    assert OnnxClassifier(folder).card.version == "new"
+    with pytest.raises(ModelError, match=r'There is a model "mine" already'):
+        make("newer")  # It is another one now.
+
+
 def test_a_model_is_made_by_one_process_at_a_time(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     with model_places.being_made(folder) as partial:

@@ -8,6 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
+from recognizer.training.affect import with_affect
 from recognizer.vision import classification
 from recognizer.vision.cards import ModelCard
 from recognizer.vision.classification import DEFAULT_MODEL
@@ -116,6 +117,30 @@ def test_it_does_not_write_into_the_card_of_a_promoted_model(
     with pytest.raises(CommandError, match='The site uses the model "mine"') as error:
         run(dataset, ratings(tmp_path / "human.csv"), "--model", "mine", "--write")
     assert error.value.returncode == 2
+    assert (tmp_path / "own/mine/card.json").read_bytes() == card
+
+
+def test_a_model_that_is_promoted_meanwhile_keeps_its_card(
+    dataset: tuple[Path, Path],
+    tmp_path: Path,
+    settings: Settings,
+    db: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings.MODELS_ROOT = tmp_path / "own"
+    write_tiny_model(tmp_path / "own/mine", name="mine")
+    card = (tmp_path / "own/mine/card.json").read_bytes()
+
+    def promote() -> bool:
+        call_command("models", "promote", "mine", "--force")
+        return True
+
+    monkeypatch.setattr(
+        "recognizer.management.commands.affect.with_affect",
+        lambda *given: promote() and with_affect(*given),
+    )
+    with pytest.raises(CommandError, match='The site uses the model "mine"'):
+        run(dataset, ratings(tmp_path / "human.csv"), "--model", "mine", "--write")
     assert (tmp_path / "own/mine/card.json").read_bytes() == card
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recognizer.training.datasets import fer2013
+from recognizer.locks import locked
+from recognizer.training.datasets import cleaning, fer2013
 from recognizer.training.datasets.cleaning import Job, Limits, clean_fer2013, clean_folder, reason
 from recognizer.training.datasets.faces import DatasetError
 from recognizer.training.datasets.inspection import Findings, Sighting, find_faces, inspect
-from recognizer.training.datasets.outputs import alone_at
 from recognizer.training.datasets.pictures import grey_square
 from recognizer.training.datasets.result import BadParts
 from tests.training.drawing import write_fer2013, write_ferplus
@@ -317,5 +317,7 @@ def test_a_place_that_another_process_cleans_into_is_refused(
     tmp_path: Path, job: Job, face: np.ndarray
 ) -> None:
     write_picture(tmp_path / "set/happy/a.png", face)
-    with alone_at(job.output), pytest.raises(DatasetError, match="Another process"):
+    clean_folder(tmp_path / "set", job)
+    busy = locked(job.output / cleaning.LOCK, ValueError())
+    with busy, pytest.raises(DatasetError, match="Another process is cleaning into"):
         clean_folder(tmp_path / "set", job)

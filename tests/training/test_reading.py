@@ -392,20 +392,29 @@ def test_a_link_to_a_folder_above_brings_no_other_class_in(tmp_path: Path) -> No
     assert origins == ("test/sad/3.png", "train/happy/1.png", "train/sad/2.png")
 
 
+def test_a_linked_class_brings_no_other_class_in(tmp_path: Path) -> None:
+    put(tmp_path / "pool/happy/1.png")
+    put(tmp_path / "set/sad/2.png")
+    (tmp_path / "set/happy").symlink_to(tmp_path / "pool/happy")
+    (tmp_path / "pool/happy/up").symlink_to(tmp_path / "set")
+    assert read_dataset(tmp_path / "set").origins == ("happy/1.png", "sad/2.png")
+
+
 def test_a_class_that_cannot_be_looked_into_is_named_or_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As root may look into everything, the refusal is the test's.
     closed, listed = tmp_path / "sad", tmp_path / "fear"
-    for place in ("happy/1.png", "sad/2.png", "fear/3.png"):
+    for place in ("happy/1.png", "sad/2.png", "fear/3.png", "happy/closed/4.png"):
         put(tmp_path / place)
+    closed_too = tmp_path / "happy/closed"
     iterdir, is_dir, is_file = Path.iterdir, Path.is_dir, Path.is_file
 
     def refused(path: Path) -> object:
         raise PermissionError(13, "Permission denied", str(path))
 
     def look(path: Path) -> object:
-        return refused(path) if path == closed else iterdir(path)
+        return refused(path) if path in (closed, closed_too) else iterdir(path)
 
     monkeypatch.setattr(Path, "iterdir", look)
     for name, real in (("is_dir", is_dir), ("is_file", is_file)):
@@ -416,6 +425,6 @@ def test_a_class_that_cannot_be_looked_into_is_named_or_skipped(
         monkeypatch.setattr(Path, name, ask)
     with pytest.raises(BadParts) as error:
         read_dataset(tmp_path)
-    assert "sad: cannot be read: Permission denied." in str(error.value)
+    assert "sad: The folder cannot be read: Permission denied." in str(error.value)
     assert "fear/3.png: The file cannot be read: Permission denied." in str(error.value)
     assert read_dataset(tmp_path, bad="skip").origins == ("happy/1.png",)

@@ -1,3 +1,4 @@
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -287,6 +288,18 @@ def test_a_wrong_setting_is_named_before_the_data_is_read(
     (tmp_path / "broken.csv").write_text("hello\n")
     with pytest.raises(CommandError, match=why):
         call_command("train", "broken.csv", *wrong)
+
+
+def test_what_is_not_read_may_be_written_beside_the_classes(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    for split, emotion in itertools.product(("train", "test"), ("happy", "sad")):
+        (folder / split / emotion).mkdir(parents=True)
+        face = draw_face(emotion, np.random.default_rng(0))
+        cv2.imwrite(str(folder / split / emotion / "1.png"), face)
+    for output in (folder / "report.html", folder / ".hidden/report.html"):
+        output.parent.mkdir(exist_ok=True)
+        call_command("dataset", "explore", str(folder), "--output", str(output))
+        assert output.exists()
 
 
 @pytest.mark.parametrize(

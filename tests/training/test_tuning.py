@@ -113,7 +113,9 @@ def test_a_search_goes_on_after_its_last_trial(tmp_path: Path) -> None:
     assert len(more.asked) == 1
 
 
-@pytest.mark.parametrize("text", ["", '{"scores": {"ferplus', "[]"])
+@pytest.mark.parametrize(
+    "text", ["", '{"scores": {"ferplus', "[]", '{"scores": {}}', '{"scores": 5}']
+)
 def test_a_trial_whose_result_was_cut_off_is_told(tmp_path: Path, text: str) -> None:
     tuning.tune(SEARCH, Valley(), tmp_path, quiet)
     result = tmp_path / "trial-002/result.json"
@@ -129,15 +131,23 @@ def test_a_result_of_other_settings_is_not_taken_for_a_trials(tmp_path: Path) ->
     found = json.loads(first.read_text())
     found["settings"]["dropout"] = 0.123
     first.write_text(json.dumps(found))
+    (tmp_path / "trial-001/config.json").write_text("of the other search")
     again = Valley()
     tuning.tune(SEARCH, again, tmp_path, quiet)
     assert again.asked
+    assert not (tmp_path / "trial-001/config.json").exists()
     assert json.loads(first.read_text())["settings"]["dropout"] != 0.123
 
 
-def test_damaged_notes_of_keras_tuner_are_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("spoilt", ["cut", "gone", "trial"])
+def test_damaged_notes_of_keras_tuner_are_named(tmp_path: Path, spoilt: str) -> None:
     tuning.tune(SEARCH, Valley(), tmp_path, quiet)
-    (tmp_path / "oracle/oracle.json").write_text('{"ongoing')
+    if spoilt == "cut":
+        (tmp_path / "oracle/oracle.json").write_text('{"ongoing')
+    elif spoilt == "gone":
+        (tmp_path / "oracle/oracle.json").unlink()
+    else:
+        next((tmp_path / "oracle").glob("trial_*/trial.json")).unlink()
     with pytest.raises(TuningError, match=r"oracle is damaged .* begin anew"):
         tuning.tune(SEARCH, Valley(), tmp_path, quiet)
 

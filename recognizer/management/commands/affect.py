@@ -72,7 +72,11 @@ class Command(TrainingCommand):
             path = classifier.weights.parent / model_reports.CARD
             card = with_affect(classifier.card, result["arousal_experimental"])
             try:
+                # Again: it may have been promoted during the minutes that this took.
+                model_places.require_unpromoted(classifier.folder)
                 card.save(path)
+            except ValueError as error:
+                raise CommandError(str(error), returncode=2) from error
             except OSError as error:
                 raise unusable(error) from error
             self.report(f"{path} says how to read valence and arousal.")

@@ -74,6 +74,8 @@ class Command(TrainingCommand):
             require_apart(options, options["run"], folder)
         except ValueError as error:
             raise CommandError(str(error), returncode=2) from error
+        except OSError as error:
+            raise unusable(error) from error
         try:
             reading = read_source(options, self.report)
             held_out = reading.faces.split("PublicTest")

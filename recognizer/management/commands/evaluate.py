@@ -110,6 +110,8 @@ class Command(TrainingCommand):
             finder = model_versions.detector() if options["detect"] else None
         except ValueError as error:
             raise CommandError(str(error), returncode=2) from error
+        except OSError as error:
+            raise unusable(error) from error
         names = options["compare"] or [options["model"]]
         models = _load(names)
         try:

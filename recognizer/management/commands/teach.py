@@ -49,6 +49,8 @@ class Command(TrainingCommand):
             require_apart(options, options["output"])
         except ValueError as error:
             raise CommandError(str(error), returncode=2) from error
+        except OSError as error:
+            raise unusable(error) from error
         try:
             reading = read_source(options, self.report)
             training_and_held_out(reading)  # Is there something of both?

@@ -115,6 +115,7 @@ class Command(TrainingCommand):
         folder = model_places.place_for(
             options["name"], options["output"], options["replace"], run / model_reports.HISTORY
         )
+        known = model_places.card_at(folder)
         require_writable(run)  # Before hours of work, not after them.
         require_there(options)
         require_apart(options, run, folder)
@@ -125,10 +126,15 @@ class Command(TrainingCommand):
         how = hyperparameters.with_best_precision(how)
         fitting.require_beginning(how)
         with run_folders.alone(run):
-            self.fit(options, how, run, folder)
+            self.fit(options, how, run, folder, known)
 
-    def fit(self, options: dict[str, Any], how: "Fitting", run: Path, folder: Path) -> None:
-        """Read, fit and export, with settings that are right by themselves."""
+    def fit(
+        self, options: dict[str, Any], how: "Fitting", run: Path, folder: Path, known: bytes
+    ) -> None:
+        """Read, fit and export, with settings that are right by themselves.
+
+        `known` is the card of a model that the new one may take the place of.
+        """
         from recognizer.training import export, fitting, release, run_folders
 
         teachers = SoftLabels.load(Path(how.soft_labels)) if how.distillation else None
@@ -148,12 +154,11 @@ class Command(TrainingCommand):
         model = fitting.fit(targets, watched, how, run, self.report)
         origin = _origin(options, reading, training, held_out)
         data = {**origin, "targets": aims, "votes_per_emotion": votes_per_emotion(training)}
-        history = run / model_reports.HISTORY
-        with model_places.being_made(folder, options["replace"], history) as partial:
+        with model_places.being_made(folder, options["replace"], known) as partial:
             card = export.draft(model, how, targets, partial, options["name"], data, self.report)
             card = replace(card, training={**card.training, **run_folders.effort(run)})
             classifier = release.release(card, held_out, partial, self.report)
-            shutil.copyfile(history, partial / model_reports.HISTORY)
+            shutil.copyfile(run / model_reports.HISTORY, partial / model_reports.HISTORY)
             words = labelling(reading, options["source"], options["ferplus"], held_out)
             model_reports.write(classifier, held_out, words)
         self.report(f"{classifier.name} is in {folder}, with {model_reports.REPORT} beside it.")

@@ -71,7 +71,6 @@ class Command(TrainingCommand):
             if options["run"]:
                 require_writable(options["run"])
             require_there(options)
-            require_apart(options, options["run"])
         except ValueError as error:
             raise CommandError(str(error)) from error
         # Reading may take minutes, TensorFlow seconds, and without it no setting can be judged.
@@ -82,6 +81,7 @@ class Command(TrainingCommand):
                 options["config"], options["architecture"], options["seed"], self.report
             )
             run = options["run"] or Path("runs") / f"tune-{networks.name_of(base.network)}"
+            require_apart(options, run)
             search = tuning.Search(base, options["trials"], options["epochs"], data="")
             faces = read_source(options, self.report).faces
             training, validation, words = select(

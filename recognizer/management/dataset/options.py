@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recognizer.training.datasets.faces import DatasetError
+from recognizer.training.datasets.packing import INDEX
 from recognizer.training.datasets.reading import LAYOUTS, Reading, read_dataset
 from recognizer.training.datasets.result import BadParts, tell_skipped
 from recognizer.training.datasets.votes import VOTES_FILE
@@ -81,15 +82,24 @@ def require_csv(options: dict[str, Any], *names: str) -> None:
 def require_apart(options: dict[str, Any], *outputs: Path | None) -> None:
     """DatasetError where something would be written into folders that are read as classes."""
     for source in (options["source"], *options.get("extra", ())):
-        # Of reviewed faces, their list decides what is read.
-        if not source.is_dir() or (source / VOTES_FILE).exists():
+        # In other layouts a list decides what is read.
+        if not source.is_dir() or any((source / name).exists() for name in (VOTES_FILE, INDEX)):
             continue
         for output in outputs:
-            if output and output.resolve().is_relative_to(source.resolve()):
+            if output and _is_read(output.resolve(), source.resolve()):
                 raise DatasetError(
                     f"{output} lies in the data set {source}, which would read it as a part of "
                     "itself the next time. Name a place outside of it."
                 )
+
+
+def _is_read(output: Path, source: Path) -> bool:
+    """Whether what is at `output` is taken for a part of class folders in `source`."""
+    if not output.is_relative_to(source):
+        return False
+    parts = output.relative_to(source).parts
+    beside_classes = len(parts) == 1 and output.suffix in (".html", ".htm", ".npz")
+    return not beside_classes and not any(part.startswith(".") for part in parts)
 
 
 def require_there(options: dict[str, Any]) -> None:

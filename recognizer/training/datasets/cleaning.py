@@ -9,6 +9,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from recognizer.locks import locked
 from recognizer.training.datasets import fer2013, fer2013_files
 from recognizer.training.datasets.class_folders import listing_digest, walk
 from recognizer.training.datasets.contact_sheets import Tile, write_sheet
@@ -30,7 +32,7 @@ from recognizer.training.datasets.inspection import (
     inspect,
 )
 from recognizer.training.datasets.journals import fingerprint
-from recognizer.training.datasets.outputs import alone_at, require_free, require_outside
+from recognizer.training.datasets.outputs import require_free, require_outside
 from recognizer.training.datasets.result import Bad, tell_skipped
 from recognizer.vision.emotions import EMOTIONS
 
@@ -38,6 +40,7 @@ KINDS: Final = (*EMOTIONS, "unknown", "not a face", "no majority")
 """What `majority` says of a row, in words; -1 is the last one."""
 
 FINDINGS: Final = "findings.jsonl"
+LOCK: Final = ".lock"
 
 _REASONS: Final = (
     "unreadable",
@@ -146,11 +149,6 @@ def clean_fer2013(pixels: Path, ferplus: Path | None, job: Job) -> None:
     """
     # Reading takes a while, so what cannot work is said before.
     _claim(job.output)
-    with alone_at(job.output):
-        _clean_fer2013(pixels, ferplus, job)
-
-
-def _clean_fer2013(pixels: Path, ferplus: Path | None, job: Job) -> None:
     faces, numbers, problems = fer2013.read_rows(pixels, ferplus, job.bad)
     tell_skipped(problems, job.report)
     kinds = [KINDS[kind] for kind in faces.majority]
@@ -159,20 +157,22 @@ def _clean_fer2013(pixels: Path, ferplus: Path | None, job: Job) -> None:
         Entry(f"row {numbers[row]}", kinds[row], str(faces.splits[row]), judged[row], image)
         for row, image in enumerate(faces.images)
     ]
-    # Findings go by the rows' numbers, which are others where a broken row before them is mended.
-    dropped = _judge(entries, fingerprint(faces.images, numbers), job)
-    if not _stays(entries, dropped):
-        for earlier in (fer2013_files.PIXELS_FILE, fer2013_files.VOTES_FILE):
-            (job.output / earlier).unlink(missing_ok=True)
-        raise _nothing_left(dropped, job.output)
-    rows = np.array([entry.name not in dropped for entry in entries])
-    fer2013_files.write_pixels(faces.where(rows), job.output)
-    if ferplus:
-        fer2013_files.write_votes(faces.where(rows), (numbers[rows] - 1).tolist(), job.output)
-    else:
-        # Those of an earlier cleaning belong to other rows.
-        (job.output / fer2013_files.VOTES_FILE).unlink(missing_ok=True)
-    job.report(f"{rows.sum()} rows are in {job.output}.")
+    with _alone(job.output):
+        # Findings go by the rows' numbers, which are others once a broken row before is mended.
+        about = fingerprint(faces.images, *([numbers] if problems else []))
+        dropped = _judge(entries, about, job)
+        if not _stays(entries, dropped):
+            for earlier in (fer2013_files.PIXELS_FILE, fer2013_files.VOTES_FILE):
+                (job.output / earlier).unlink(missing_ok=True)
+            raise _nothing_left(dropped, job.output)
+        rows = np.array([entry.name not in dropped for entry in entries])
+        fer2013_files.write_pixels(faces.where(rows), job.output)
+        if ferplus:
+            fer2013_files.write_votes(faces.where(rows), (numbers[rows] - 1).tolist(), job.output)
+        else:
+            # Those of an earlier cleaning belong to other rows.
+            (job.output / fer2013_files.VOTES_FILE).unlink(missing_ok=True)
+        job.report(f"{rows.sum()} rows are in {job.output}.")
 
 
 def clean_folder(root: Path, job: Job) -> None:
@@ -184,11 +184,6 @@ def clean_folder(root: Path, job: Job) -> None:
     """
     require_outside(job.output, root)
     _claim(job.output)
-    with alone_at(job.output):
-        _clean_folder(root, job)
-
-
-def _clean_folder(root: Path, job: Job) -> None:
     pictures = walk(root, job.bad, job.report)
     entries = [
         Entry(
@@ -201,25 +196,34 @@ def _clean_folder(root: Path, job: Job) -> None:
         )
         for one in pictures
     ]
-    dropped = _judge(entries, listing_digest(pictures), job)
-    if not _stays(entries, dropped):
+    with _alone(job.output):
+        dropped = _judge(entries, listing_digest(pictures), job)
+        if not _stays(entries, dropped):
+            for one in pictures:
+                (job.output / one.name).unlink(missing_ok=True)
+            raise _nothing_left(dropped, job.output)
         for one in pictures:
-            (job.output / one.name).unlink(missing_ok=True)
-        raise _nothing_left(dropped, job.output)
-    for one in pictures:
-        copy = job.output / one.name
-        if one.name in dropped:
-            copy.unlink(missing_ok=True)
-            continue
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(one.path, copy)
-    job.report(f"{len(pictures) - len(dropped)} files are in {job.output}.")
+            copy = job.output / one.name
+            if one.name in dropped:
+                copy.unlink(missing_ok=True)
+                continue
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(one.path, copy)
+        job.report(f"{len(pictures) - len(dropped)} files are in {job.output}.")
 
 
 def _claim(output: Path) -> None:
     """Refuse a folder that holds anything but an earlier cleaning: files in it are replaced."""
     if not (output / FINDINGS).exists():
         require_free(output)
+
+
+def _alone(output: Path) -> AbstractContextManager[None]:
+    """Keep the output to this process; a hidden file in it is no part of the data set."""
+    refusal = DatasetError(
+        f"Another process is cleaning into {output}. Wait for it to end, or give another folder."
+    )
+    return locked(output / LOCK, refusal)
 
 
 def _judge(entries: Sequence[Entry], digest: str, job: Job) -> dict[str, str]:

@@ -93,7 +93,7 @@ def _plan_splits(root: Path, inside: Sequence[Path], hold_out: bool) -> Plan:
             if _files(plan, folder):
                 plan.problems.append(Problem(str(folder), what))
         elif split == "Training" or hold_out:
-            classes += [(inner, split) for inner in subfolders(folder)]
+            classes += [(inner, split) for inner in _inner(plan, folder)]
             refuse_loose(plan, folder)
         else:
             plan.notes.append(f"{folder} is held out by its own data set, so it was left out.")
@@ -113,7 +113,7 @@ def _plan_characters(root: Path, inside: Sequence[Path], hold_out: bool) -> Plan
         plan.notes.append(f"Held out whole as PublicTest: {', '.join(held_out)}.")
     for folder in characters:
         split = "PublicTest" if folder.name in held_out else "Training"
-        for inner in subfolders(folder):
+        for inner in _inner(plan, folder):
             _add_class(plan, inner, class_index(_emotion_of(folder, inner)), split, folder.name)
         refuse_loose(plan, folder)
     return plan
@@ -150,9 +150,8 @@ def _add_classes(plan: Plan, folders: Iterable[tuple[Path, str]]) -> None:
 
 
 def _add_class(plan: Plan, folder: Path, index: int | None, split: str, group: str) -> None:
+    known = len(plan.problems)
     files = _files(plan, folder)
-    if files is None:
-        return
     if index is None:
         counted = "1 file" if len(files) == 1 else f"{len(files)} files"
         what = f"unknown class with {counted}; classes are {', '.join(CLASSES)}, and their synonyms"
@@ -160,27 +159,36 @@ def _add_class(plan: Plan, folder: Path, index: int | None, split: str, group: s
             what += " (digits only as FER-2013's 0-6, all seven)"
         plan.problems.append(Problem(str(folder), f"{what}."))
         return
-    if not files:
+    if not files and len(plan.problems) == known:
         plan.problems.append(Problem(str(folder), "an empty class: no image in it."))
     votes = [VOTES * (column == index) for column in range(len(CLASSES))]
     for file in files:
         plan.add(file, fer2013_label(index), votes, split, group)
 
 
-def _files(plan: Plan, folder: Path) -> list[Path] | None:
-    """The files in a folder; None, and one more problem, where it cannot be looked into."""
+def _files(plan: Plan, folder: Path) -> list[Path]:
+    """The files in a folder; what cannot be looked into becomes a problem."""
+    return files_below(folder, lambda error: plan.problems.append(error.problem))
+
+
+def _inner(plan: Plan, folder: Path) -> list[Path]:
+    """The folders in a folder; one that cannot be looked into becomes a problem, and has none."""
     try:
-        return files_below(folder)
+        return subfolders(folder)
     except UnreadableFolder as error:
-        plan.problems.append(Problem(str(folder), str(error).removeprefix(f"{folder} ")))
-        return None
+        plan.problems.append(error.problem)
+        return []
 
 
 def refuse_loose(plan: Plan, folder: Path) -> None:
     """Add the images that lie in the folder itself, and so in no class, to the problems."""
+    try:
+        inside = list(folder.iterdir())
+    except OSError:  # Named already, as what cannot be looked into.
+        return
     loose = [
         file
-        for file in folder.iterdir()
+        for file in inside
         if file.suffix.casefold() in PICTURES
         and not file.name.startswith(".")
         and not (folder == plan.root and file.match(SHEETS))

@@ -54,7 +54,7 @@ class Journal:
         if begun and begun[0] != heading:
             raise DatasetError(
                 f"{path} was begun with another data set or with other settings. Give another "
-                "--output, or remove the file to begin anew."
+                f"--output, or remove {path.parent} to begin anew."
             )
         path.parent.mkdir(parents=True, exist_ok=True)
         os.truncate(path, sum(map(len, lines))) if path.exists() else path.touch()

@@ -1,6 +1,6 @@
 """Image files in, one array of grey squares out."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -24,7 +24,15 @@ _LITTER: Final = ("thumbs.db", "desktop.ini", "__macosx")
 
 
 class UnreadableFolder(DatasetError):
-    """A folder of a data set cannot be looked into."""
+    """A folder of a data set cannot be looked into.
+
+    Attributes:
+        problem: the same, for a list of problems.
+    """
+
+    def __init__(self, folder: Path, why: str) -> None:
+        super().__init__(f"{folder} cannot be read: {why}.")
+        self.problem = Problem(str(folder), f"The folder cannot be read: {why}.")
 
 
 @dataclass
@@ -111,30 +119,47 @@ def grey_square(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return cv2.resize(grey, (size, size), interpolation=how)  # type: ignore[return-value]
 
 
+Unreadable = Callable[["UnreadableFolder"], None]
+"""What becomes of a folder that cannot be looked into."""
+
+
 def subfolders(folder: Path) -> list[Path]:
     """The folders in a folder by name, without hidden ones and litter."""
     return [entry for entry in sorted(_entries(folder)) if _is_folder(entry)]
 
 
-def files_below(folder: Path) -> list[Path]:
+def _refuse(error: UnreadableFolder) -> None:
+    raise error
+
+
+def files_below(folder: Path, unreadable: Unreadable = _refuse) -> list[Path]:
     """Every file in a folder and the folders in it, by name, without hidden ones and litter.
 
     Links are followed, but none to a folder that the first one lies in, where files of other
     classes are; and each folder is looked into once: links may lead in a circle.
 
-    Raises:
-        UnreadableFolder: one of the folders cannot be looked into.
+    Args:
+        folder: where to begin.
+        unreadable: called for each folder that cannot be looked into, and so is left out; by
+            default, such a folder is an error.
     """
-    return list(_files_below(folder, {folder.resolve(), *folder.resolve().parents}))
+    # The folder may be a link itself, and lie in other folders than what it leads to.
+    around = {place.resolve() for place in (folder, *folder.absolute().parents)}
+    return list(_files_below(folder, around | {*folder.resolve().parents}, unreadable))
 
 
-def _files_below(folder: Path, seen: set[Path]) -> Iterator[Path]:
-    for entry in sorted(_entries(folder)):
+def _files_below(folder: Path, seen: set[Path], unreadable: Unreadable) -> Iterator[Path]:
+    try:
+        entries = sorted(_entries(folder))
+    except UnreadableFolder as error:
+        unreadable(error)
+        return
+    for entry in entries:
         if not _is_folder(entry):
             yield entry
         elif (place := entry.resolve()) not in seen:
             seen.add(place)
-            yield from _files_below(entry, seen)
+            yield from _files_below(entry, seen, unreadable)
 
 
 def _is_folder(entry: Path) -> bool:
@@ -148,7 +173,7 @@ def _entries(folder: Path) -> Iterator[Path]:
     try:
         entries = list(folder.iterdir())
     except OSError as error:
-        raise UnreadableFolder(f"{folder} cannot be read: {error.strerror}.") from error
+        raise UnreadableFolder(folder, error.strerror or str(error)) from error
     for entry in entries:
         if not is_litter(entry.name):
             yield entry
