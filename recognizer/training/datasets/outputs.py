@@ -77,7 +77,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def alone_at(output: Path) -> Iterator[None]:
+def _alone_at(output: Path) -> Iterator[None]:
     """Keep an output folder, and what is hidden beside it, to this process.
 
     Raises:
@@ -107,7 +107,7 @@ def whole_folder(output: Path, about: Mapping[str, Any]) -> Iterator[Parts]:
         DatasetError: there is something at `output` already, or another process writes it.
         OSError: it cannot be written.
     """
-    with alone_at(output):
+    with _alone_at(output):
         require_free(output)
         output = output.resolve()  # A link stays, and what it leads to is written.
         partial = output.with_name(f".{output.name}.partial")
