@@ -23,7 +23,7 @@ def locked(path: Path, refusal: Exception) -> Iterator[None]:
     try:
         yield
     finally:
-        # First the name, then the lock: who waits for neither must not get one without the other.
+        # The name first: else another one could lock the file in between, and then lose its name.
         path.unlink(missing_ok=True)
         os.close(descriptor)
 

@@ -1,7 +1,7 @@
 """Held-out pictures that are in Training, too, and what knowing them by heart would be worth.
 
-FER-2013 has hundreds of them. Training here leaves them out; most published accuracies are of
-networks that learned from them, so the two can only be compared with this in mind.
+FER-2013 has hundreds of them. Training here leaves them out; who trains on all of Training learns
+their labels, so accuracies can only be compared with this in mind.
 """
 
 from dataclasses import dataclass

@@ -143,14 +143,7 @@ class Command(TrainingCommand):
             raise unusable(error) from error
         missed = {"no_face_found": len(faces) - len(seen[0])} if options["detect"] else {}
         found = [
-            reporting.evaluated(
-                self.card(model),
-                options["split"],
-                words,
-                said,
-                spoilt,
-                leaks,
-            )
+            reporting.evaluated(self.card(model), options["split"], words, said, spoilt, leaks)
             for model, said, spoilt in zip(models, answers, corrupted, strict=True)
         ]
         if options["compare"]:
