@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from recognizer.training.augmentation import augment
 from recognizer.training.hyperparameters import Fitting
-from recognizer.training.preparation import TrainingSet, epoch_order
+from recognizer.training.preparation import TrainingSet, epoch_order, mixed
+from recognizer.training.teachers import Teachers
 from recognizer.vision.preprocessing import normalize
 
 Batch = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
@@ -17,7 +18,11 @@ Batch = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDA
 
 
 def batches(
-    training: TrainingSet, weights: NDArray[np.float64], how: Fitting, epoch: int
+    training: TrainingSet,
+    weights: NDArray[np.float64],
+    how: Fitting,
+    epoch: int,
+    teachers: Teachers | None = None,
 ) -> Iterator[Batch]:
     """One epoch, augmented anew; the same seed and epoch give the same batches again.
 
@@ -26,6 +31,7 @@ def batches(
         weights: (N,) how often each row is shown, on average once.
         how: the settings.
         epoch: counted from 0.
+        teachers: what they say of a picture as it is shown is `how.distillation` of its targets.
     """
     order = epoch_order(weights, _rng(how.seed, epoch))
     # The weights' mean is 1, so an epoch has about as many rows as the set; the schedule
@@ -40,14 +46,14 @@ def batches(
         rows = order[step * how.batch : (step + 1) * how.batch]
         rng = _rng(how.seed, epoch, step)
         images = np.stack([augment(training.images[row], variation, rng) for row in rows])
+        ferplus, fer2013 = training.ferplus[rows], training.fer2013[rows]
+        if teachers:
+            answers = teachers.answers(images)
+            ferplus = mixed(ferplus, answers["ferplus"], how.distillation)
+            fer2013 = mixed(fer2013, answers["fer2013"], how.distillation)
         if epoch < how.small_epochs:
             images = _shrunk(images, how.small_size)
-        return (
-            normalize(images),
-            training.ferplus[rows],
-            training.fer2013[rows],
-            training.ambiguous[rows],
-        )
+        return normalize(images), ferplus, fer2013, training.ambiguous[rows]
 
     # One batch ahead: augmentation overlaps with the step, and memory stays flat.
     with ThreadPoolExecutor(max_workers=1) as pool:

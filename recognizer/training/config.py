@@ -133,10 +133,15 @@ def _read(given: Mapping[str, object]) -> Fitting:
 
 def _require_sense(how: Fitting) -> None:
     """Settings that are right by themselves may make no sense together."""
-    if how.distillation and not how.soft_labels:
+    if how.distillation and not (how.soft_labels or how.teachers):
         raise SettingsError(
             f"distillation = {how.distillation:g} needs soft_labels, a file that "
-            "`manage.py teach` writes."
+            "`manage.py teach` writes, or teachers, folders of models."
+        )
+    if how.soft_labels and how.teachers:
+        raise SettingsError(
+            "soft_labels and teachers are two ways of teaching; set one of them only "
+            "(--set soft_labels= or --set teachers=[])."
         )
     if how.fer2013_weight == 1:
         raise SettingsError(
@@ -165,18 +170,22 @@ def _with_paths(given: dict[str, object], old: Path, new: Path) -> dict[str, obj
     """Settings whose paths, relative to the folder `old`, become relative to `new`."""
 
     def moved(table: Mapping[str, object], names: Sequence[str]) -> dict[str, object]:
-        paths = {name: table[name] for name in names if _is_relative(table.get(name))}
-        return {name: os.path.relpath(old / str(path), new) for name, path in paths.items()}
+        paths = {name: table[name] for name in names if name in table}
+        return {name: _moved(path, old, new) for name, path in paths.items()}
 
-    changed = given | moved(given, ("start", "soft_labels"))
+    changed = given | moved(given, ("start", "soft_labels", "teachers"))
     network = given.get("network")
     if isinstance(network, dict):
         changed["network"] = network | moved(network, ("weights",))
     return changed
 
 
-def _is_relative(path: object) -> bool:
-    return isinstance(path, str) and path not in NO_PATHS and not Path(path).is_absolute()
+def _moved(path: object, old: Path, new: Path) -> object:
+    """A path, or a list of them; what is neither, or stays where it is, stays as it is."""
+    if isinstance(path, list):
+        return [_moved(one, old, new) for one in path]
+    relative = isinstance(path, str) and path not in NO_PATHS and not Path(path).is_absolute()
+    return os.path.relpath(old / str(path), new) if relative else path
 
 
 def to_plain(how: Fitting) -> dict[str, object]:

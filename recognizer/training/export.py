@@ -98,7 +98,8 @@ def draft(
 def _taught(head: str, training: TrainingSet, how: Fitting) -> bool:
     """Has the head learned anything? One that has not would only answer at random."""
     if head == "fer2013":
-        return how.fer2013_weight > 0 and bool(training.fer2013.any())
+        shown = bool(how.distillation and how.teachers) or bool(training.fer2013.any())
+        return how.fer2013_weight > 0 and shown
     if head == AMBIGUITY_HEAD:
         return how.ambiguous_weight > 0 and bool(training.ambiguous.any())
     return True
@@ -110,6 +111,7 @@ def _recipe(how: Fitting) -> dict[str, Any]:
     for table, name in ((recipe, "start"), (recipe, "soft_labels"), (recipe["network"], "weights")):
         if name in table:
             table[name] = Path(table[name]).resolve().name if table[name] else ""
+    recipe["teachers"] = [Path(folder).resolve().name for folder in recipe["teachers"]]
     return recipe
 
 

@@ -25,6 +25,7 @@ from recognizer.training.preparation import TrainingSet, sampling_weights
 from recognizer.training.settings import SettingsError
 from recognizer.training.silence import held_back
 from recognizer.training.steps import training_step, worth_compiling
+from recognizer.training.teachers import Teachers
 from recognizer.training.weight_averages import MeanOfEnds, MovingAverage, give, given
 
 
@@ -34,6 +35,7 @@ def fit(
     how: Fitting,
     run: Path,
     report: Callable[[str], None],
+    teachers: Teachers | None = None,
 ) -> keras.Model:
     """Fit a network in the run folder, going on from its last finished epoch.
 
@@ -43,6 +45,7 @@ def fit(
         how: the settings; a run folder made with others is refused.
         run: folder for config.json, history.csv, TensorBoard's logs and the checkpoint.
         report: called with one line per epoch.
+        teachers: those that the settings name.
 
     Returns:
         The model with its averaged weights: the last ones, with `patience` the best ones, with
@@ -67,9 +70,10 @@ def fit(
     average = MovingAverage(model, how.ema)
     ends = MeanOfEnds(model) if how.finishes > 1 else None
     progress = _Progress()
-    epochs = _Epochs(training, model, average, how)
+    epochs = _Epochs(training, model, average, how, teachers)
     # Only now, as settings that no network can be made of must not name a folder as theirs.
-    run_folders.claim_run(run, how, run_folders.fingerprint(training, validation))
+    data = run_folders.fingerprint(training, validation)
+    run_folders.claim_run(run, how, data, teachers.weights if teachers else ())
     checkpoints = Checkpoints(
         run / run_folders.CHECKPOINT,
         model=model,
@@ -123,11 +127,17 @@ class _Epochs:
     """Passes over the training set, each of which changes the model and its average."""
 
     def __init__(
-        self, training: TrainingSet, model: keras.Model, average: MovingAverage, how: Fitting
+        self,
+        training: TrainingSet,
+        model: keras.Model,
+        average: MovingAverage,
+        how: Fitting,
+        teachers: Teachers | None,
     ) -> None:
         self.optimizer = optimizers.make(how, len(training) // how.batch)
         self.optimizer.build(model.trainable_variables)
         self._training, self._model, self._how = training, model, how
+        self._teachers = teachers
         self._weights = sampling_weights(training, how.balance)
         # As frequent as they are seen, which is not as frequent as they are.
         prior = np.average(training.ferplus, axis=0, weights=self._weights)
@@ -152,7 +162,7 @@ class _Epochs:
         how = self._how
         _seed_dropout(self._model, how.seed, epoch)
         bar = tqdm(
-            batches(self._training, self._weights, how, epoch),
+            batches(self._training, self._weights, how, epoch, self._teachers),
             desc=f"epoch {epoch + 1}",
             total=self._steps,
             leave=False,

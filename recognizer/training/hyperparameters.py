@@ -49,8 +49,10 @@ class Fitting:
         logit_adjustment: tau of the logit-adjusted loss (Menon et al., 2021) of the FER+ head;
             0 is the plain cross-entropy.
         label_smoothing: share of the FER+ targets spread over all classes.
-        distillation: share of the targets taken from the soft labels, 0-1.
+        distillation: share of the targets taken from the soft labels or the teachers, 0-1.
         soft_labels: file that `manage.py teach` has written; "" for none.
+        teachers: folders of models that are asked about each picture as it is shown, see
+            `teachers.Teachers`; instead of soft labels, which are about pictures as they are.
         mixed_precision: Keras' policy; "mixed_bfloat16" pays where the CPU has instructions for
             it, and "auto" is that there and "float32" elsewhere, see `with_best_precision`.
         int8: export the convolutions in 8-bit integers, see `quantization.quantize`; fitting is
@@ -81,6 +83,7 @@ class Fitting:
     label_smoothing: float = 0.0
     distillation: float = 0.0
     soft_labels: str = ""
+    teachers: tuple[str, ...] = ()
     mixed_precision: str = "auto"
     int8: bool = False
     network: Network = field(default_factory=ResNet9)

@@ -18,6 +18,7 @@ from recognizer.training.datasets.splitting import belonging
 from recognizer.vision.emotions import EMOTIONS
 
 HEADS = ("ferplus", "fer2013")
+Probabilities = dict[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def epoch_order(weights: NDArray[np.float64], rng: np.random.Generator) -> NDArr
 
 def distilled(
     training: TrainingSet,
-    teacher: dict[str, NDArray[np.float32]],
+    teacher: Probabilities,
     share: float,
 ) -> TrainingSet:
     """Targets mixed with a teacher's probabilities (Hinton et al., 2015).
@@ -160,18 +161,19 @@ def distilled(
     """
     return replace(
         training,
-        ferplus=_mixed(training.ferplus, teacher["ferplus"], share),
-        fer2013=_mixed(training.fer2013, teacher["fer2013"], share),
+        ferplus=mixed(training.ferplus, teacher["ferplus"], share),
+        fer2013=mixed(training.fer2013, teacher["fer2013"], share),
     )
 
 
-def _mixed(
+def mixed(
     own: NDArray[np.float32], taught: NDArray[np.float32], share: float
 ) -> NDArray[np.float32]:
-    mixed: NDArray[np.float32] = ((1 - share) * own + share * taught).astype(np.float32)
+    """Targets of one head, (N, K): the data set's own, of which a teacher's replace a share."""
+    targets: NDArray[np.float32] = ((1 - share) * own + share * taught).astype(np.float32)
     # Where the data set says nothing, the teacher does.
     unknown = own.sum(axis=1) == 0
-    mixed[unknown] = taught[unknown]
+    targets[unknown] = taught[unknown]
     untaught = np.isnan(taught).any(axis=1)
-    mixed[untaught] = own[untaught]
-    return mixed
+    targets[untaught] = own[untaught]
+    return targets

@@ -3,7 +3,7 @@
 import csv
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -51,7 +51,7 @@ def alone(run: Path) -> Iterator[None]:
                 run.rmdir()
 
 
-def claim_run(run: Path, how: Fitting, data: str) -> None:
+def claim_run(run: Path, how: Fitting, data: str, teachers: Sequence[str] = ()) -> None:
     """Make the run folder for these settings and this data, or find that it is theirs already.
 
     A run that ended before its first epoch did leaves nothing that other settings could spoil.
@@ -60,13 +60,15 @@ def claim_run(run: Path, how: Fitting, data: str) -> None:
         run: the folder.
         how: the settings.
         data: see `fingerprint`.
+        teachers: SHA-256 of the weights of each, whose names say less.
 
     Raises:
         ValueError: it was begun with others.
     """
     # Wherever the command is called from.
     paths = {"start": _whole(how.start), "soft_labels": _whole(how.soft_labels)}
-    settings = _of_the_run(how) | paths | {"architecture": name_of(how.network), "data": data}
+    known = {"architecture": name_of(how.network), "data": data, "teachers": list(teachers)}
+    settings = _of_the_run(how) | paths | known
     if weights := settings["network"].get("weights"):
         settings["network"]["weights"] = _whole(weights)
     defaults = Fitting(network=type(how.network)())
@@ -98,12 +100,12 @@ def claim(
     Raises:
         ValueError: others are written there, or the file is damaged.
     """
-    wanted = json.loads(json.dumps(wanted))
+    wanted, defaults = json.loads(json.dumps([wanted, defaults or {}]))
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         _write(file, f"{json.dumps(wanted, indent=2)}\n".encode())
         return
-    found = _completed(_settings(file), defaults or {}, wanted)
+    found = _completed(_settings(file), defaults, wanted)
     differing = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
     differing = [name for name in differing if (follows or {}).get(name) not in differing]
     if differing:

@@ -26,6 +26,7 @@ class Limits:
         below: whether `high` itself is too large already.
         names: the words that a text may be, if not any.
         rising: whether no number of a list may be smaller than the one before.
+        empty: whether a list of any length may have none.
     """
 
     low: float = 0.0
@@ -33,6 +34,7 @@ class Limits:
     below: bool = False
     names: tuple[str, ...] = ()
     rising: bool = False
+    empty: bool = False
 
     def expected(self) -> str:
         if self.names:
@@ -66,6 +68,7 @@ LIMITS: Final[Mapping[str, Limits]] = {
     "covered": Limits(low=0.1, high=1, below=True),
     "rotation": Limits(high=180),
     "scale": Limits(low=0.1, high=10, rising=True),
+    "teachers": Limits(empty=True),
     "smallest": AT_LEAST_1,  # And below the size of the pictures, where that is known.
     "small_size": Limits(low=16),
     # Without loss scaling float16 loses small gradients, so it is not offered.
@@ -163,7 +166,7 @@ def _tuple_of(hint: Any, value: object, name: str) -> tuple[Any, ...]:
     any_length = len(parts) == 2 and parts[1] is Ellipsis
     if not isinstance(value, list | tuple):
         raise _wrong(name, "a list", value)
-    if any_length and not value:
+    if any_length and not value and not _limits_of(name).empty:
         raise _wrong(name, "a list of at least one value", value)
     if not any_length and len(value) != len(parts):
         raise _wrong(name, f"a list of {len(parts)} values", value)

@@ -16,8 +16,9 @@ from tqdm import tqdm
 
 from recognizer.training.datasets.faces import FER2013_LABELS, DatasetError
 from recognizer.training.datasets.outputs import whole_file
-from recognizer.training.preparation import HEADS, image_digests
-from recognizer.vision.classification import OnnxClassifier, softmax
+from recognizer.training.preparation import HEADS, Probabilities, image_digests
+from recognizer.training.teachers import shares_of
+from recognizer.vision.classification import OnnxClassifier
 from recognizer.vision.emotions import EMOTIONS
 from recognizer.vision.preprocessing import normalize
 
@@ -25,7 +26,6 @@ from recognizer.vision.preprocessing import normalize
 DIGEST_BYTES = 8
 # Images that are asked about at once: few, so that one sees slow teachers get on.
 ASKED = 64
-Probabilities = dict[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,6 @@ class SoftLabels:
 def teach(teachers: Sequence[OnnxClassifier], images: NDArray[np.uint8]) -> SoftLabels:
     """Average the teachers' answers to each image and to its mirror image; a bar counts the images.
 
-    The logits are taken as they are, without the card's temperature: the networks were fitted
-    to shares of votes, and the temperature to winners.
-
     Args:
         teachers: each with the heads "ferplus" and "fer2013".
         images: (N, size, size) uint8.
@@ -118,7 +115,7 @@ def teach(teachers: Sequence[OnnxClassifier], images: NDArray[np.uint8]) -> Soft
             rows = slice(start, start + ASKED)
             for teacher, count in zip(teachers, views, strict=True):
                 for pictures in (images[rows], images[rows, :, ::-1])[:count]:
-                    for head, part in _shares_of(teacher, pictures).items():
+                    for head, part in shares_of(teacher, normalize(pictures)).items():
                         shares[head][rows] += part / (count * len(teachers))
             bar.update(len(images[rows]))
     digests, first = np.unique(_short_digests(images), return_index=True)
@@ -133,20 +130,10 @@ def teach(teachers: Sequence[OnnxClassifier], images: NDArray[np.uint8]) -> Soft
 def _sees_both_sides(teacher: OnnxClassifier) -> bool:
     side = teacher.card.preprocessing.size
     images = np.random.default_rng(0).integers(0, 256, (2, side, side), dtype=np.uint8)
-    one, other = (_shares_of(teacher, pictures) for pictures in (images, images[:, :, ::-1]))
+    one, other = (
+        shares_of(teacher, normalize(pictures)) for pictures in (images, images[:, :, ::-1])
+    )
     return all(np.allclose(one[head], other[head], atol=1e-5) for head in HEADS)
-
-
-def _shares_of(teacher: OnnxClassifier, images: NDArray[np.uint8]) -> Probabilities:
-    logits = dict(teacher.logits(normalize(images), HEADS))
-    logits["fer2013"] = _in_order(teacher, logits["fer2013"])
-    return {head: softmax(logits[head]).astype(np.float32) for head in HEADS}
-
-
-def _in_order(teacher: OnnxClassifier, logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    labels = teacher.card.heads["fer2013"].labels
-    ordered: NDArray[np.float64] = logits[:, [labels.index(name) for name in FER2013_LABELS]]
-    return ordered
 
 
 def _shares(quantised: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -138,12 +138,12 @@ def base_settings(
     if architecture and architecture != name_of(base.network):
         base = replace(base, network=network_from(architecture, {}))
     require_taught(base.network)
-    if left_out := [name for name in ("start", "soft_labels") if getattr(base, name)]:
+    if left_out := [name for name in ("start", "soft_labels", "teachers") if getattr(base, name)]:
         report(
             "Trials begin anew and learn from the votes alone, and so will a training with "
             f"best.toml: it leaves out {' and '.join(left_out)} of {file}."
         )
-    return replace(base, start="", soft_labels="", distillation=0.0)
+    return replace(base, start="", soft_labels="", teachers=(), distillation=0.0)
 
 
 def attempt_of(search: Search, training: TrainingSet, validation: Faces) -> Attempt:

@@ -73,6 +73,10 @@ def test_what_is_written_is_read_again(how: Fitting, tmp_path: Path) -> None:
         ("augmentation = 3", "augmentation must be a table"),
         ("epochs = ", "is not valid TOML"),
         ("distillation = 0.3", "distillation = 0.3 needs soft_labels, a file that `manage.py"),
+        ('soft_labels = "a.npz"\nteachers = ["b"]', "are two ways of teaching; set one of them"),
+        ('teachers = "resnet9"', 'teachers must be a list, not "'),
+        ("teachers = [3]", "teachers must be text, not 3"),
+        ('[network]\nname = "resnet9"\nwidths = []', "network.widths must be a list of at least"),
         ("epochs = 4\nfinish_epochs = 2\nsmall_epochs = 6", "leaves none of the 6 epochs"),
         ("fer2013_weight = 1", "leaves nothing of the loss to the eight emotions"),
         ("patience = 3\nfinish_epochs = 2", "set finish_epochs = 0 with it"),
@@ -103,7 +107,10 @@ CONFIGS = Path(config.__file__).parent / "configs"
 @pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.toml")), ids=lambda file: file.stem)
 def test_the_settings_that_come_along_need_nothing_but_a_data_set(file: Path) -> None:
     how = config.load(file)
-    assert (how.start, how.soft_labels, how.distillation) == ("", "", 0)
+    assert (how.start, how.soft_labels) == ("", "")
+    for folder in how.teachers:
+        assert Path(folder).resolve().is_relative_to(CONFIGS.parent.parent)
+        assert (Path(folder) / "card.json").exists()
 
 
 def test_settings_can_be_replaced_one_by_one() -> None:
@@ -173,6 +180,21 @@ def test_paths_are_relative_to_the_file_that_names_them(
     assert config.load(Path("elsewhere/again.toml")) == how
     monkeypatch.chdir(tmp_path / "settings")
     assert config.load(Path("mine.toml")).soft_labels == "soft.npz"
+
+
+def test_teachers_are_folders_relative_to_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "settings" / "mine.toml"
+    file.parent.mkdir()
+    file.write_text('distillation = 0.7\nteachers = ["../members/one", "/models/two"]\n')
+    how = config.load(file)
+    assert how.teachers == ("members/one", "/models/two")
+    config.dump(how, Path("elsewhere/again.toml"))
+    assert config.load(Path("elsewhere/again.toml")) == how
+    alone = config.load(file, ["teachers=[]", "distillation=0"])
+    assert (alone.teachers, alone.distillation) == ((), 0)
 
 
 @pytest.mark.parametrize(

@@ -173,6 +173,13 @@ def test_reviewed_faces_are_enough_to_train_on(
     call_command("teach", str(tmp_path), "--teacher", "teacher", *soft)
     call_command("train", *given, "--run", str(tmp_path / "taught"), "--name", "taught")
     assert set(model_store.load("taught").card.heads) == {"ferplus", "fer2013"}
+    # So it does when it is asked while the network learns.
+    live = ["--set", "soft_labels=", "--set", f'teachers=["{tmp_path / "models" / "teacher"}"]']
+    call_command("train", *given, *live, "--run", str(tmp_path / "live"), "--name", "live")
+    card = model_store.load("live").card
+    assert set(card.heads) == {"ferplus", "fer2013"}
+    assert card.training["teachers"] == ["teacher"]
+    assert "50% the answers of teacher 2026.11 to each picture as it" in card.data["targets"]
     with pytest.raises(CommandError, match=r"reviewed has no head fer2013, so it cannot"):
         call_command("teach", str(tmp_path), "--teacher", "reviewed", *soft)
 
@@ -273,6 +280,7 @@ def test_another_model_is_not_written_over_before_the_data_is_read(tmp_path: Pat
         (["--start", "gone"], "gone: there is no such file or folder to start from"),
         (["--backgrounds", "gone"], "gone: there is no such file or folder"),
         (["--set", "distillation=0.5", "--set", "soft_labels=gone.npz"], r"gone\.npz cannot be re"),
+        (["--set", "distillation=0.5", "--set", 'teachers=["gone"]'], r"gone.*--set teachers=\[\]"),
         (
             ["--set", "network.name=vgg16", "--set", "network.weights=none"],
             'network.weights is "none"',

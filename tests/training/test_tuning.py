@@ -262,6 +262,9 @@ def test_a_search_begins_anew_and_without_teachers(tmp_path: Path) -> None:
     assert tuning.base_settings(file, None, 1, lines.append) == TINY
     assert len(lines) == 1
     assert f"it leaves out start and soft_labels of {file}" in lines[0]
+    config.dump(replace(student, start="", soft_labels="", teachers=("somebody",)), file)
+    assert tuning.base_settings(file, None, 1, lines.append) == TINY
+    assert f"it leaves out teachers of {file}" in lines[1]
 
 
 def test_a_search_does_not_keep_layers_random() -> None:

@@ -17,9 +17,10 @@ from recognizer.management.dataset.options import add_source_options, read_sourc
 from recognizer.services import model_store
 from recognizer.training.datasets.faces import DatasetError
 from recognizer.training.datasets.reading import training_and_held_out
-from recognizer.training.preparation import HEADS, prepare_training
+from recognizer.training.preparation import prepare_training
 from recognizer.training.remembering import Remembering
 from recognizer.training.soft_labels import SoftLabels, teach
+from recognizer.training.teachers import require_heads
 from recognizer.vision.classification import OnnxClassifier
 
 
@@ -81,11 +82,7 @@ def _check(teachers: list[OnnxClassifier], options: dict[str, Any]) -> None:
     """What would fail only at the end: another size, another ending, a folder that is not there."""
     require_size(teachers, options["size"])
     for teacher in teachers:
-        if missing := [head for head in HEADS if head not in teacher.card.heads]:
-            raise ValueError(
-                f"{teacher.card.name} has no head {' and '.join(missing)}, so it cannot teach: "
-                "it was trained on pictures without such labels."
-            )
+        require_heads(teacher)
     if options["output"].suffix != ".npz":
         raise ValueError(f"--output {options['output']}: the file's name must end in .npz.")
     if options["output"].exists():

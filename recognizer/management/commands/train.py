@@ -40,6 +40,7 @@ from recognizer.training.preparation import (
     votes_per_emotion,
 )
 from recognizer.training.soft_labels import SoftLabels
+from recognizer.training.teachers import Teachers
 from recognizer.vision.emotions import EMOTIONS
 
 if TYPE_CHECKING:
@@ -137,7 +138,10 @@ class Command(TrainingCommand):
         """
         from recognizer.training import export, fitting, release, run_folders
 
-        teachers = SoftLabels.load(Path(how.soft_labels)) if how.distillation else None
+        labels, teachers = None, None
+        if how.distillation:
+            labels = SoftLabels.load(Path(how.soft_labels)) if how.soft_labels else None
+            teachers = Teachers.load(how.teachers, options["size"])
         reading = read_source(options, self.report)
         _, held_out = training_and_held_out(reading)
         even, _ = evaluation.halves(held_out)  # Before the fitting, not after it.
@@ -148,10 +152,10 @@ class Command(TrainingCommand):
             found = self.backgrounds(options["backgrounds"], training.images.shape[1])
             training = replace(training, backgrounds=found)
         fitting.set_threads(options["threads"])
-        targets, aims = self.taught(training, how, teachers)
+        targets, aims = self.taught(training, how, labels, teachers)
         # Stopping early chooses, so it may not look at the rows that report.
         watched = even if how.patience else held_out
-        model = fitting.fit(targets, watched, how, run, self.report)
+        model = fitting.fit(targets, watched, how, run, self.report, teachers)
         origin = _origin(options, reading, training, held_out)
         data = {**origin, "targets": aims, "votes_per_emotion": votes_per_emotion(training)}
         with model_places.being_made(folder, options["replace"], known) as partial:
@@ -169,22 +173,34 @@ class Command(TrainingCommand):
         return found
 
     def taught(
-        self, training: TrainingSet, how: "Fitting", labels: SoftLabels | None
+        self,
+        training: TrainingSet,
+        how: "Fitting",
+        labels: SoftLabels | None,
+        teachers: Teachers | None,
     ) -> tuple[TrainingSet, str]:
         """The training set with the targets that the settings ask for, and these in words.
 
         Args:
             training: with the targets of its votes.
             how: the settings.
-            labels: of the teachers; None for none.
+            labels: answers that were asked for before; None for none.
+            teachers: who will be asked while the network learns; None for none.
 
         Raises:
             DatasetError: teachers were asked for, and have seen none of the images.
         """
         votes = "shares of the votes for the eight emotions, single votes dropped"
+        if teachers:
+            aims = (
+                f"{votes}; {how.distillation:.0%} the answers of {', '.join(teachers.names)} to "
+                "each picture as it is shown"
+            )
+            self.report(f"Targets: {aims}.")
+            return training, aims
         if labels is None:
-            if how.soft_labels:
-                self.report(f"{how.soft_labels} is not used, as distillation is 0.")
+            if unused := how.soft_labels or ", ".join(how.teachers):
+                self.report(f"{unused} is not used, as distillation is 0.")
             return training, votes
         answers = labels.of(training.images)
         seen = int((~np.isnan(answers["ferplus"]).any(axis=1)).sum())
