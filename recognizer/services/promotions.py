@@ -17,8 +17,8 @@ LONGEST_REASON = 500
 
 ALL_ROWS: Final = "PublicTest"
 ODD_ROWS: Final = "PublicTest odd rows"
-"""What a card calls the rows that had no say in the model; the even ones chose thresholds, and how
-far a model went that learned from reviews."""
+"""What a card calls the rows that had no say in temperatures, crop and thresholds, nor in how far
+a model went that learned from reviews, as the even ones had."""
 HELD_OUT_HASH: Final = "held_out_sha256"
 """What a card calls the hash of the pictures that its numbers are of, and of their labels."""
 

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -18,9 +19,10 @@ from onnx import TensorProto, compose, helper, numpy_helper
 
 from recognizer.training.calibration import CLOSE_CALL_MARGIN
 from recognizer.training.quantization import precision_of, quantize
-from recognizer.training.release import NOTES, file_hash, write_labels
+from recognizer.training.release import NOTES, VOTES, file_hash, write_labels
 from recognizer.vision.cards import NOT_A_FACE_HEAD, Head, ModelCard, UncertaintyRule, Weights
 from recognizer.vision.classification import OnnxClassifier
+from recognizer.vision.emotions import EMOTIONS
 
 OPSET_OF_EVEN_SPLITS = 18
 LARGEST_SHIFT = 8  # Pixels; a shift beyond leaves too little of the face.
@@ -134,10 +136,44 @@ def draft(
         uncertainty=UncertaintyRule(
             "confidence", 1.0, CLOSE_CALL_MARGIN, not_a_face=no_face_threshold(cards)
         ),
-        data=cards[0].data,
-        training={card.name: card.training for card in cards},
+        data=_data(cards),
+        training={name: card.training for name, card in _named(cards).items()},
         notes=NOTES,
     )
+
+
+def _named(cards: Sequence[ModelCard]) -> dict[str, ModelCard]:
+    """The members by their names; of one name, by name, version and weights."""
+    names = [card.name for card in cards]
+    return {
+        card.name
+        if names.count(card.name) == 1
+        else f"{card.name} {card.version} {card.weights.sha256[:8]}": card
+        for card in cards
+    }
+
+
+def _data(cards: Sequence[ModelCard]) -> dict[str, Any]:
+    """What all members say of their data, and under `members` what only some do.
+
+    How often each emotion was seen is added up over different data.
+    """
+    first, *others = cards
+    same = {
+        name: value
+        for name, value in first.data.items()
+        if all(name in card.data and card.data[name] == value for card in others)
+    }
+    apart = {
+        name: {key: value for key, value in card.data.items() if key not in same}
+        for name, card in _named(cards).items()
+    }
+    if any(apart.values()):
+        same["members"] = apart
+    if VOTES not in same and all(card.data.get(VOTES) for card in cards):
+        seen = [card.data[VOTES] for card in cards]
+        same[VOTES] = {emotion: sum(votes[emotion] for votes in seen) for emotion in EMOTIONS}
+    return same
 
 
 def require_shift(shift: int) -> None:

@@ -31,6 +31,8 @@ AMBIGUITY_WEIGHTS = (0.0, 0.15, 0.3, 0.45, 0.6)
 # 0 are never taken, but may be where the accuracy is highest.
 LIFTS = tuple(round(0.01 * step, 2) for step in range(-50, 101))
 TOLERATED_ADJUSTMENT_LOSS = 0.004
+# The range of temperatures; the lowest is taken for none.
+TEMPERATURES = (0.05, 20.0)
 # Nats that another parameter must gain: the likelihood-ratio test at 5% (Wilks, 1938).
 BEYOND_DOUBT = 1.92
 # Below this lead of the first emotion over the second, a face is called a close call.
@@ -42,13 +44,19 @@ TOLERATED_LOSS = 0.04
 def fit_temperature(logits: Floats, labels: NDArray[np.int64]) -> float:
     """The temperature that minimises the negative log-likelihood (Guo et al., 2017).
 
+    It is 1 where there is nothing to fit: where all rows are of one class, or all answers are
+    right, certainty would grow without end.
+
     Args:
         logits: (N, K).
         labels: (N,) true classes.
     """
+    if len(np.unique(labels)) < 2:
+        return 1.0
     # Convex in 1/T.
-    lowest = _minimum(lambda log: _loss(logits / np.exp(log), labels), *np.log([0.05, 20.0]))
-    return float(np.exp(lowest))
+    low, high = np.log(TEMPERATURES)
+    lowest = _minimum(lambda log: _loss(logits / np.exp(log), labels), low, high)
+    return float(np.exp(lowest)) if lowest > low + 1e-3 else 1.0
 
 
 def adjust_for_rare(
@@ -111,8 +119,7 @@ def _promised(probabilities: Floats, answers: NDArray[np.int64]) -> tuple[float,
 
 def _loss(logits: Floats, labels: NDArray[np.int64]) -> float:
     """Mean negative log-likelihood."""
-    right = softmax(logits)[np.arange(len(labels)), labels]
-    return float(-np.log(np.maximum(right, 1e-12)).mean())
+    return float(metrics.log_losses(softmax(logits), labels).mean())
 
 
 def _calibrated_loss(logits: Floats, labels: NDArray[np.int64]) -> float:

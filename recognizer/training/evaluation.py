@@ -13,12 +13,12 @@ from tqdm import tqdm
 from recognizer.training import bootstrap, metrics
 from recognizer.training.datasets.faces import FER2013_LABELS, DatasetError, Faces
 from recognizer.training.metrics import Floats, Labels
-from recognizer.training.preparation import image_digests, joined_rows
+from recognizer.training.preparation import drawn_at_once, image_digests, joined_rows
 from recognizer.vision.cards import AMBIGUITY_HEAD, MAIN_HEAD, NOT_A_FACE_HEAD, ModelCard
 from recognizer.vision.classification import OnnxClassifier, calibrate
 from recognizer.vision.emotions import EMOTIONS
 from recognizer.vision.preprocessing import normalize
-from recognizer.vision.uncertainty import doubt, sharpness
+from recognizer.vision.uncertainty import doubt, sharpness, without_lift
 
 OWN_HEAD: Final = "fer2013"
 LEAST_SIDE: Final = 0.25
@@ -33,6 +33,7 @@ class Answers:
     Attributes:
         probabilities: (N, 8) of the FER+ head.
         own: (N, 7) of the FER-2013 head, in the order of FER2013_LABELS; None without one.
+        unlifted: (N, 8) the same without the lift of rare emotions; None where there is none.
         score: (N,) the scalar that the uncertain rule thresholds.
         threshold: scores above it are uncertain.
         answered: (N,) bool, the model commits: its score is not above the threshold, and it
@@ -41,10 +42,12 @@ class Answers:
         own_labels: (N,) FER-2013's own labels.
         agreed: (N,) bool, an emotion has the majority; there is at least one such row.
         disputed: (N,) bool, see `Faces`.
+        joined: (N,) the same for rows that belong together; None where each is on its own.
     """
 
     probabilities: Floats
     own: Floats | None
+    unlifted: Floats | None
     score: Floats
     threshold: float
     answered: NDArray[np.bool_]
@@ -52,6 +55,7 @@ class Answers:
     own_labels: Labels
     agreed: NDArray[np.bool_]
     disputed: NDArray[np.bool_]
+    joined: Labels | None = None
 
     @cached_property
     def wrong(self) -> NDArray[np.bool_]:
@@ -120,6 +124,9 @@ def answer(
     return Answers(
         probabilities=by_head[MAIN_HEAD],
         own=_own(classifier.card, by_head),
+        unlifted=without_lift(by_head[MAIN_HEAD], rule).astype(np.float64)
+        if any(rule.lift)
+        else None,
         score=score,
         threshold=rule.threshold,
         answered=answered,
@@ -127,6 +134,7 @@ def answer(
         own_labels=faces.labels,
         agreed=faces.agreed,
         disputed=faces.disputed,
+        joined=drawn_at_once(faces),
     )
 
 
@@ -149,7 +157,18 @@ def _ferplus(answers: Answers) -> dict[str, Any]:
         "selective_error": answers.selective_error,
         "aurc": metrics.aurc(answers.score[agreed], wrong[agreed]),
         "disagreement_auroc": metrics.auroc(answers.score[asked], answers.disputed[asked]),
+        "without_lift": _without_lift(answers),
     }
+
+
+def _without_lift(answers: Answers) -> dict[str, float] | None:
+    """What the lift of rare emotions costs and brings: the numbers without it, if there is one."""
+    if answers.unlifted is None:
+        return None
+    found = metrics.summary(
+        answers.unlifted[answers.agreed], answers.labels[answers.agreed], EMOTIONS
+    )
+    return {name: found[name] for name in ("accuracy", "mean_recall", "macro_f1", "ece", "nll")}
 
 
 def _summary(probabilities: Floats, labels: Labels, names: tuple[str, ...]) -> dict[str, Any]:
@@ -160,20 +179,36 @@ def _summary(probabilities: Floats, labels: Labels, names: tuple[str, ...]) -> d
 
 
 def intervals(answers: Answers) -> dict[str, dict[str, bootstrap.Interval | None] | None]:
-    """95% bootstrap intervals of the headline numbers of `scores`, under the same names."""
+    """95% bootstrap intervals of the headline numbers of `scores`, under the same names.
+
+    What belongs together, such as a person's faces, is drawn at once.
+    """
     agreed, asked, own = answers.agreed, answers.asked, answers.own
     labelled = answers.own_labels >= 0
+
+    def joined(rows: NDArray[np.bool_]) -> Labels | None:
+        return None if answers.joined is None else answers.joined[rows]
+
     return {
         "fer2013": None
         if own is None or not labelled.any()
-        else {**bootstrap.summary_intervals(own[labelled], answers.own_labels[labelled])},
+        else {
+            **bootstrap.summary_intervals(
+                own[labelled], answers.own_labels[labelled], joined(labelled)
+            )
+        },
         "ferplus": {
-            **bootstrap.summary_intervals(answers.probabilities[agreed], answers.labels[agreed]),
+            **bootstrap.summary_intervals(
+                answers.probabilities[agreed], answers.labels[agreed], joined(agreed)
+            ),
             **bootstrap.selective_intervals(
-                answers.score[agreed], answers.wrong[agreed], answers.answered[agreed]
+                answers.score[agreed],
+                answers.wrong[agreed],
+                answers.answered[agreed],
+                joined(agreed),
             ),
             "disagreement_auroc": bootstrap.auroc_interval(
-                answers.score[asked], answers.disputed[asked]
+                answers.score[asked], answers.disputed[asked], joined(asked)
             ),
         },
     }

@@ -33,13 +33,12 @@ class Fitting:
             statistics are averaged, too), which is steadier than any of them.
         finish_augmentation: how strong the augmentation is in them, as a share of what it was.
         batch: faces per step.
-        optimizer: "muon" for convolutions (see `optimizers.Muon`), "sgd" with Nesterov
-            momentum, or "adam" (AdamW).
+        optimizer: "sgd" with Nesterov momentum, or "adam" (AdamW).
         schedule: "cosine" falls to 0, "exponential" to a hundredth (Keras' ExponentialDecay).
         learning_rate: where the schedule begins; two epochs of warm-up lead to it.
         finish_learning_rate: where a finish begins; it falls to 0 along a cosine.
         weight_decay: decoupled, on kernels only.
-        momentum: of SGD and Muon.
+        momentum: of SGD.
         ema: decay per step of the averaged weights, the ones evaluated and exported.
         patience: epochs at full size without a better validation accuracy before stopping
             early, with the best weights seen; 0 never stops early. Needs `finish_epochs` = 0.
@@ -68,7 +67,7 @@ class Fitting:
     finishes: int = 1
     finish_augmentation: float = 0.5
     batch: int = 256
-    optimizer: Literal["muon", "sgd", "adam"] = "sgd"
+    optimizer: Literal["sgd", "adam"] = "sgd"
     schedule: Literal["cosine", "exponential"] = "cosine"
     learning_rate: float = 0.2
     finish_learning_rate: float = 0.01

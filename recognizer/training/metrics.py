@@ -10,6 +10,8 @@ Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
 ECE_BINS = 15
+LEAST = 1e-12
+"""A probability below this counts as this, so that one row cannot cost without end."""
 _Z95 = 1.959964  # Standard deviations to either side that hold 95% of a normal distribution.
 
 
@@ -51,9 +53,11 @@ def summary(probabilities: Floats, labels: Labels, names: tuple[str, ...]) -> di
 
     Returns:
         n, accuracy, top2_accuracy, macro_f1, mean_recall (each class counts the same; also
-        called balanced accuracy, or UAR), ece, per_class and confusion (rows are true classes,
-        columns predicted ones, both in the order of `names`). Means leave out classes without
-        a row.
+        called balanced accuracy, or UAR), ece, nll (negative log-likelihood, nats a row: unlike
+        the ECE it judges all probabilities, not the highest alone), per_class and confusion
+        (rows are true classes, columns predicted ones, both in the order of `names`). The mean
+        recall leaves out classes without a row; macro_f1 only those that are not predicted
+        either, as in scikit-learn.
     """
     if not len(labels):
         raise ValueError("There is no row to evaluate.")
@@ -62,14 +66,16 @@ def summary(probabilities: Floats, labels: Labels, names: tuple[str, ...]) -> di
     np.add.at(confusion, (labels, predicted), 1)
     per_class = {name: _class_scores(confusion, index) for index, name in enumerate(names)}
     present = [scores for scores in per_class.values() if scores["n"]]
+    named = confusion.any(axis=0) | confusion.any(axis=1)
     second = np.argsort(-probabilities, axis=1, kind="stable")[:, :2]
     return {
         "n": len(labels),
         "accuracy": float((predicted == labels).mean()),
         "top2_accuracy": float((second == labels[:, None]).any(axis=1).mean()),
-        "macro_f1": float(np.mean([scores["f1"] for scores in present])),
+        "macro_f1": float(np.mean([per_class[names[one]]["f1"] for one in np.flatnonzero(named)])),
         "mean_recall": float(np.mean([scores["recall"] for scores in present])),
         "ece": ece(probabilities, labels),
+        "nll": float(log_losses(probabilities, labels).mean()),
         "per_class": per_class,
         "confusion": confusion.tolist(),
     }
@@ -84,6 +90,13 @@ def _class_scores(confusion: NDArray[np.int64], index: int) -> dict[str, Any]:
         "recall": hits / actual if actual else 0.0,
         "f1": 2 * hits / (actual + predicted) if actual + predicted else 0.0,
     }
+
+
+def log_losses(probabilities: Floats, labels: Labels) -> Floats:
+    """(N,) negative log-likelihood in nats of (N,) true classes under (N, K) probabilities."""
+    right = probabilities[np.arange(len(labels)), labels]
+    losses: Floats = -np.log(np.maximum(right, LEAST))
+    return losses
 
 
 def ece(probabilities: Floats, labels: Labels, bins: int = ECE_BINS) -> float:

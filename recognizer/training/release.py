@@ -6,7 +6,7 @@ Imports no TensorFlow: a network from anywhere can be calibrated.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -40,6 +40,10 @@ SCENES = 600
 # Of fewer, the best crop is a matter of luck.
 FEWEST_SCENES = 30
 OUT_OF_FOLD: Final = "no_face_out_of_fold"
+VOTES: Final = "votes_per_emotion"
+"""What a card's data call how often each emotion was seen."""
+HELD_OUT: Final = "held_out_sha256"
+"""What a card's metrics call the rows that they are of; the same for no others."""
 
 LABELS: Final = {
     MAIN_HEAD: EMOTIONS,
@@ -87,12 +91,14 @@ def release(
         return classifier.probabilities(normalize(images))
 
     images, labels = _agreed(even)
-    found = framing.scenes(images[:SCENES], labels[:SCENES], detector or MTCNN())
+    # Any of them: class folders are read class by class.
+    some = np.random.default_rng(0).permutation(len(images))[:SCENES]
+    found = framing.scenes(images[some], labels[some], detector or MTCNN())
     swept: list[tuple[float, Preprocessing]] = []
     preprocessing = card.preprocessing
     if len(found) < FEWEST_SCENES:
         report(
-            f"The detector finds a face in {len(found)} of {len(images[:SCENES])} held-out "
+            f"The detector finds a face in {len(found)} of {len(some)} held-out "
             f"images; too few to fit the crop to, so it stays {_crop_in_words(preprocessing)}."
         )
     else:
@@ -139,9 +145,29 @@ def measured(classifier: OnnxClassifier, held_out: Faces, odd: Faces) -> dict[st
         **{name: evaluation.scores(said) for name, said in answers.items()},
         "intervals_95": {name: evaluation.intervals(said) for name, said in answers.items()},
         "no_face_on_odd_rows": _no_face(classifier, odd),
-        # Two cards with the same one were measured on the same rows.
-        "held_out_sha256": fingerprint(held_out.images, held_out.votes, held_out.labels),
+        HELD_OUT: held_out_hash(held_out),
     }
+
+
+def held_out_hash(held_out: Faces) -> str:
+    """SHA-256, in hex, of held-out pictures and what people said of them."""
+    return fingerprint(held_out.images, held_out.votes, held_out.labels)
+
+
+def measured_elsewhere(cards: Iterable[ModelCard], held_out: Faces) -> str:
+    """A warning that models may have learned from held-out rows; empty where their cards say that
+    it was these rows that they were measured on.
+    """
+    known = held_out_hash(held_out)
+    others = [
+        f"{card.name} {card.version}" for card in cards if card.metrics.get(HELD_OUT) != known
+    ]
+    if not others:
+        return ""
+    return (
+        f"{', '.join(others)} was measured on other rows than those held out here, so it may have "
+        "learned from these; if it has, what is measured here is too good."
+    )
 
 
 def write_labels(path: Path, labels: Mapping[str, Sequence[str]]) -> None:
@@ -236,7 +262,7 @@ def _fit_heads(classifier: OnnxClassifier, even: Faces) -> dict[str, Head]:
 def _bias(
     card: ModelCard, logits: NDArray[np.float64], labels: NDArray[np.int64]
 ) -> tuple[float, ...]:
-    votes = card.data.get("votes_per_emotion")
+    votes = card.data.get(VOTES)
     if not votes:
         return ()
     counts = np.array([votes[emotion] for emotion in EMOTIONS], np.float64)

@@ -30,6 +30,7 @@ HEADLINES: Final = (
     ("macro_f1", "macro-F1", False, "higher"),
     ("mean_recall", "mean recall", True, "higher"),
     ("ece", "ECE", False, "lower"),
+    ("nll", "NLL, nats", False, "lower"),
     ("coverage", "coverage", True, "higher"),
     ("selective_error", "selective error", True, "lower"),
     ("aurc", "AURC", False, "lower"),

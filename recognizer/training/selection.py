@@ -3,10 +3,11 @@
 from typing import Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recognizer.training.datasets.faces import DatasetError, Faces
 from recognizer.training.datasets.splitting import random_split
-from recognizer.training.preparation import TrainingSet, joined_rows, prepare
+from recognizer.training.preparation import TrainingSet, image_digests, joined_rows, prepare
 
 Validation = Literal["part", "PublicTest"]
 VALIDATIONS: Final[tuple[Validation, ...]] = ("part", "PublicTest")
@@ -19,7 +20,8 @@ def select(
 
     Args:
         faces: with Training rows; images that another split shows too are never learned from.
-        validation: "part" splits a part off Training; "PublicTest" chooses by that.
+        validation: "part" splits a part off Training, each picture once and none that another
+            split shows; "PublicTest" chooses by that.
         share: of Training's rows, the part split off, above 0 and below 1.
         seed: drives which.
 
@@ -31,6 +33,7 @@ def select(
         held_out, words = faces.split("PublicTest"), "PublicTest"
     else:
         training, held_out = split_off(training, share, seed)
+        held_out = _new_to(held_out, faces.images[faces.splits != "Training"])
         words = f"{share:g} of Training, split off with seed {seed}"
     leaks = np.concatenate([held_out.images, faces.images[faces.splits != "Training"]])
     prepared = prepare(training, leaks)
@@ -39,6 +42,14 @@ def select(
     if not len(prepared):
         raise DatasetError("There is no face left to learn from; split off a smaller share.")
     return prepared, held_out, f"{words}: {len(held_out)} faces"
+
+
+def _new_to(faces: Faces, images: NDArray[np.uint8]) -> Faces:
+    """Each picture once, and none of (N, size, size) `images`, which are to be reported on."""
+    digests = image_digests(faces.images)
+    _, first = np.unique(digests, return_index=True)
+    once = np.isin(np.arange(len(faces)), first)
+    return faces.where(once & ~np.isin(digests, image_digests(images)))
 
 
 def split_off(faces: Faces, share: float, seed: int) -> tuple[Faces, Faces]:

@@ -112,6 +112,7 @@ def alone(one: Evaluated) -> list[str]:
     """One model's numbers as lines: the eight emotions, and FER-2013's own labels, if any."""
     lines = [f"{one.card.name} on {_where(one)}", f"\n{one.labelling.heading}"]
     lines += _lines(one.ferplus, one.headlines)
+    lines += _unlifted(one.scores["ferplus"]["without_lift"])
     if one.labelling.own:
         lines.append(f"\n{one.labelling.own}")
         lines += (
@@ -128,6 +129,16 @@ def alone(one: Evaluated) -> list[str]:
         "\nIn brackets 95% intervals: Wilson's of recalls, bootstrap of all else.",
         "By chance: the ECE of a perfectly calibrated model; 95 of 100 lie below the limit.",
     ]
+
+
+def _unlifted(found: Mapping[str, float] | None) -> list[str]:
+    if not found:
+        return []
+    told = (
+        f"accuracy {found['accuracy']:.2%}, mean recall {found['mean_recall']:.2%}, macro-F1 "
+        f"{found['macro_f1']:.3f}, ECE {found['ece']:.4f}, NLL {found['nll']:.4f}"
+    )
+    return ["  Without the lift of rare emotions:", f"    {told}"]
 
 
 def _where(one: Evaluated) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from recognizer.training.datasets.faces import FER2013_LABELS
 from recognizer.training.preparation import HEADS, Probabilities
 from recognizer.training.settings import SettingsError
-from recognizer.vision.cards import CardError
+from recognizer.vision.cards import CardError, ModelCard
 from recognizer.vision.classification import ModelError, OnnxClassifier, softmax
 from recognizer.vision.preprocessing import normalize
 
@@ -22,7 +22,8 @@ class Teachers:
 
     A fixed answer to the whole picture would ask a student to see through what covers it; asked
     about the same view, teachers say what can be seen there (Beyer et al., "Knowledge
-    distillation: A good teacher is patient and consistent", 2022).
+    distillation: A good teacher is patient and consistent", 2022). While a student sees small
+    pictures (`small_epochs`), they see the same ones before these are shrunk.
     """
 
     def __init__(self, models: Sequence[OnnxClassifier]) -> None:
@@ -50,8 +51,8 @@ class Teachers:
                 model.check()
         except (CardError, ModelError) as error:
             raise SettingsError(
-                f"{error} Name folders of other models as `teachers`, or do without: --set "
-                "teachers=[] --set distillation=0."
+                f"{error} Name folders of other models as `teachers`; a training that begins anew "
+                "can do without: --set teachers=[] --set distillation=0."
             ) from error
         for model in models:
             own = model.card.preprocessing.size
@@ -66,6 +67,11 @@ class Teachers:
     def names(self) -> tuple[str, ...]:
         """Their names and versions."""
         return tuple(model.name for model in self._models)
+
+    @property
+    def cards(self) -> tuple[ModelCard, ...]:
+        """Their cards."""
+        return tuple(model.card for model in self._models)
 
     @property
     def weights(self) -> tuple[str, ...]:

@@ -46,7 +46,6 @@ SEARCHED: Final = (
     "learning_rate",
     "momentum",
     "weight_decay",
-    "ema",
 )
 _STATE: Final = "oracle"
 # The finish begins at the searched rate divided by this, as in the default settings.
@@ -371,7 +370,6 @@ def _space() -> Any:
     with space.conditional_scope("optimizer", ["adam"]):
         space.Float("adam_learning_rate", 1e-4, 1e-2, sampling="log")
     space.Float("weight_decay", 1e-5, 1e-1, sampling="log")
-    space.Choice("ema", [0.98, 0.99, 0.995, 0.998], ordered=True)
     return space
 
 

@@ -85,13 +85,16 @@ def doubt(
     Returns:
         (N,) in 0-1, higher is less sure.
     """
-    base = score(_unlifted(probabilities, rule), rule.score, probabilities.argmax(axis=1))
+    base = score(without_lift(probabilities, rule), rule.score, probabilities.argmax(axis=1))
     if ambiguity is None:
         return base
     return (1 - rule.ambiguity_weight) * base + rule.ambiguity_weight * ambiguity
 
 
-def _unlifted(probabilities: NDArray[np.floating], rule: UncertaintyRule) -> NDArray[np.floating]:
+def without_lift(
+    probabilities: NDArray[np.floating], rule: UncertaintyRule
+) -> NDArray[np.floating]:
+    """(N, K) probabilities as they would be if nothing lifted rare emotions."""
     if not any(rule.lift):
         return probabilities
     odds = probabilities * np.exp(-np.array(rule.lift))

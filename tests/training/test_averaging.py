@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from recognizer.training.averaging import average, count_views, no_face_threshold
+from recognizer.training.averaging import average, count_views, draft, no_face_threshold
 from recognizer.training.datasets.faces import Faces
 from recognizer.vision.cards import Head, ModelCard
 from recognizer.vision.classification import OnnxClassifier
+from recognizer.vision.emotions import EMOTIONS
 from recognizer.vision.preprocessing import normalize
 from tests.vision.tiny_model import write_tiny_model
 
@@ -70,6 +71,27 @@ def test_a_face_and_its_mirror_image_get_the_same_answer(faces: Faces, tmp_path:
     turned = np.ascontiguousarray(seen[:, :, ::-1])
     one, other = (average.logits(side, HEADS)["ferplus"] for side in (seen, turned))
     np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_the_card_says_what_every_member_learned_from(tmp_path: Path) -> None:
+    """Two of one name from other data, and one of another name from the first's."""
+    votes = dict.fromkeys(EMOTIONS, 10.0)
+    one = {"source": "a.csv", "votes": "v.csv", "votes_per_emotion": votes}
+    other = {**one, "source": "b.csv", "votes_per_emotion": {**votes, "fear": 3.0}}
+    folders = [
+        write_tiny_model(tmp_path / "1", name="net", data=one, training={"epochs_done": 1}, seed=1),
+        write_tiny_model(tmp_path / "2", name="net", data=other, training={"epochs_done": 2}),
+        write_tiny_model(tmp_path / "3", name="own", data=one, training={"epochs_done": 3}),
+    ]
+    card = draft([OnnxClassifier(folder) for folder in folders], tmp_path / "made", "made")
+    assert [part["epochs_done"] for part in card.training.values()] == [1, 2, 3]
+    assert list(card.training)[2] == "own"
+    assert card.data["votes"] == "v.csv"
+    assert [part["source"] for part in card.data["members"].values()] == ["a.csv", "b.csv", "a.csv"]
+    assert card.data["votes_per_emotion"] == {**dict.fromkeys(EMOTIONS, 30.0), "fear": 23.0}
+    alike = draft([OnnxClassifier(folders[0]), OnnxClassifier(folders[2])], tmp_path / "all", "all")
+    assert alike.data == one
+    assert list(alike.training) == ["net", "own"]
 
 
 @pytest.mark.parametrize("shift", [-1, 9])

@@ -106,6 +106,45 @@ def test_the_area_of_some_ties_is_that_of_plain_resampling(answers: tuple[Floats
     assert quick == pytest.approx(plain, abs=0.006)
 
 
+def test_the_faces_of_a_person_are_drawn_at_once() -> None:
+    """Intervals of 20 people, each of whom the model reads well or badly, by hand and by it."""
+    rng = np.random.default_rng(4)
+    person = np.repeat(np.arange(20), 30)
+    labels = rng.integers(0, 4, 600)
+    seen = np.where(rng.random(600) < np.where(person % 2, 0.95, 0.5), labels, (labels + 1) % 4)
+    probabilities = 0.1 + 0.6 * np.eye(4)[seen] + rng.uniform(0, 0.01, (600, 4))
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    score, wrong = 1 - probabilities.max(axis=1), seen != labels
+    found: list[list[float]] = []
+    for _ in range(400):
+        rows = np.concatenate([np.flatnonzero(person == one) for one in rng.integers(0, 20, 20)])
+        summary = metrics.summary(probabilities[rows], labels[rows], NAMES)
+        kept = score[rows] <= 0.365
+        ranked = metrics.auroc(score[rows], wrong[rows])
+        assert ranked is not None
+        found.append(
+            [
+                *(summary[name] for name in ("accuracy", "nll", "macro_f1")),
+                *(kept.mean(), metrics.aurc(score[rows], wrong[rows]), ranked),
+            ]
+        )
+    expected = np.quantile(found, [0.025, 0.975], axis=0).T
+    joined = 7 * person  # Any numbers.
+    grouped = bootstrap.summary_intervals(probabilities, labels, joined)
+    alone = bootstrap.summary_intervals(probabilities, labels)
+    for name, one in zip(("accuracy", "nll", "macro_f1"), expected, strict=False):
+        assert grouped[name] == pytest.approx(one, abs=0.03)
+        assert np.ptp(grouped[name]) > 2 * np.ptp(alone[name])
+    others = bootstrap.selective_intervals(score, wrong, score <= 0.365, joined)
+    # These are no narrower than of rows on their own, which the people differ little in.
+    assert others["coverage"] is not None
+    assert np.ptp(others["coverage"]) >= np.ptp(expected[3]) - 0.02
+    assert others["aurc"] == pytest.approx(expected[4], abs=0.03)
+    auroc = bootstrap.auroc_interval(score, wrong, joined)
+    assert auroc is not None
+    assert np.ptp(auroc) >= np.ptp(expected[5]) - 0.02
+
+
 def test_what_is_not_defined_has_no_interval() -> None:
     score = np.array([0.5, 0.6, 0.7])
     never = bootstrap.selective_intervals(score, np.array([True, False, False]), score <= 0.1)

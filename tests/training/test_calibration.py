@@ -32,6 +32,15 @@ def test_it_finds_the_temperature_that_was_hidden(temperature: float) -> None:
     assert calibration.fit_temperature(logits, labels) == pytest.approx(temperature, rel=0.05)
 
 
+def test_certainty_does_not_grow_without_end() -> None:
+    labels = np.array([0, 1] * 6)
+    all_right = 0.3 * np.eye(8)[labels]
+    assert calibration.fit_temperature(all_right, labels) == 1.0
+    # Nor where only one class is there, though some answers are wrong.
+    logits, _ = sample(3.0)
+    assert calibration.fit_temperature(logits, np.zeros(len(logits), np.int64)) == 1.0
+
+
 def test_calibrating_lowers_the_calibration_error() -> None:
     logits, labels = sample(3.0)
     fitted = calibration.fit_temperature(logits, labels)

@@ -48,6 +48,7 @@ def test_it_prints_one_object_with_both_protocols(
         "mean_recall",
         "ece",
         "ece_by_chance",
+        "nll",
         "per_class",
         "confusion",
     }
@@ -56,6 +57,7 @@ def test_it_prints_one_object_with_both_protocols(
         "selective_error",
         "aurc",
         "disagreement_auroc",
+        "without_lift",
     }
     assert result["fer2013"]["n"] == result["ferplus"]["n"] == 64
     assert list(result["ferplus"]["per_class"]) == list(EMOTIONS)

@@ -1,13 +1,17 @@
 """Which rows calibrate and which report."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from recognizer.training import evaluation
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.evaluation import even_and_odd, torn
 from recognizer.training.preparation import image_digests
+from recognizer.vision.classification import OnnxClassifier
+from tests.vision.tiny_model import write_tiny_model
 
 
 @pytest.fixture
@@ -18,6 +22,23 @@ def held_out(faces: Faces) -> Faces:
 def with_groups(faces: Faces, *names: str) -> Faces:
     """The faces, the names being theirs in turn."""
     return replace(faces, groups=np.array([names[row % len(names)] for row in range(len(faces))]))
+
+
+def test_intervals_draw_the_faces_of_a_person_at_once(held_out: Faces, tmp_path: Path) -> None:
+    model = OnnxClassifier(write_tiny_model(tmp_path / "tiny"))
+    alone = evaluation.intervals(evaluation.answer(model, held_out))
+    people = with_groups(held_out, "ann", "ben", "cem", "dan")
+    grouped = evaluation.intervals(evaluation.answer(model, people))
+    for head in ("ferplus", "fer2013"):
+        narrow, wide = alone[head], grouped[head]
+        assert narrow
+        assert wide
+        for name, one in narrow.items():
+            other = wide[name]
+            assert (one is None) == (other is None)
+            if one and other:
+                assert other[0] <= one[0] <= one[1] <= other[1]
+    assert grouped != alone
 
 
 def test_rows_on_their_own_take_turns(held_out: Faces) -> None:

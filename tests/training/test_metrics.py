@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import f1_score, log_loss  # type: ignore[import-untyped]
 
 from recognizer.training import metrics
 
@@ -29,6 +30,20 @@ def test_means_leave_out_classes_without_rows() -> None:
     scores = metrics.summary(PROBABILITIES[:1], LABELS[:1], NAMES)
     assert scores["macro_f1"] == scores["mean_recall"] == 1.0
     assert scores["per_class"]["c"]["f1"] == 0.0
+
+
+def test_a_class_that_is_only_predicted_costs_macro_f1_as_in_scikit_learn() -> None:
+    labels = np.array([0, 1, 0, 0, 1])  # Nothing is of "c", and one row is taken for it.
+    scores = metrics.summary(PROBABILITIES, labels, NAMES)
+    expected = f1_score(labels, PROBABILITIES.argmax(axis=1), average="macro", zero_division=0)
+    assert scores["macro_f1"] == pytest.approx(expected)
+    assert scores["mean_recall"] == pytest.approx((2 / 3 + 1 / 2) / 2)
+
+
+def test_the_likelihood_is_scikit_learns() -> None:
+    assert metrics.summary(PROBABILITIES, LABELS, NAMES)["nll"] == pytest.approx(
+        log_loss(LABELS, PROBABILITIES)
+    )
 
 
 def test_no_rows_are_an_error() -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recognizer.training import release
+from recognizer.training import evaluation, framing, metrics, release
 from recognizer.training.datasets.faces import Faces
 from recognizer.vision.classification import OnnxClassifier
+from recognizer.vision.emotions import EMOTIONS
+from recognizer.vision.preprocessing import normalize
 from tests.training.test_framing import Whole
 from tests.vision.tiny_model import linear_network, tiny_card, write_tiny_model
 
@@ -29,6 +31,51 @@ def test_it_tells_what_it_found_in_sentences(folder: Path, faces: Faces) -> None
     assert any(line.startswith("The crop, fitted to 32 faces") for line in said)
     assert any(line.startswith("Uncertain where ") for line in said)
     assert all(line.endswith(".") and "=" not in line and "(" not in line for line in said)
+
+
+def test_the_crop_is_fitted_to_every_class_of_folders_in_order(
+    folder: Path, faces: Faces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held_out = faces.split("PublicTest")
+    order = np.argsort(held_out.majority, kind="stable")
+    by_class = replace(
+        held_out,
+        images=held_out.images[order],
+        votes=held_out.votes[order],
+        labels=held_out.labels[order],
+    )
+    shown: list[int] = []
+    monkeypatch.setattr(release, "SCENES", 16)
+    scenes = framing.scenes
+
+    def watched(images: np.ndarray, labels: np.ndarray, detector: Whole) -> list[framing.Scene]:
+        shown.extend(labels.tolist())
+        return scenes(images, labels, detector)
+
+    monkeypatch.setattr(framing, "scenes", watched)
+    released(folder, by_class)
+    assert len(shown) == 16
+    assert set(shown) == set(held_out.majority.tolist())
+
+
+def test_the_card_says_what_the_lift_costs(folder: Path, faces: Faces) -> None:
+    seen = dict.fromkeys(EMOTIONS, 1000.0) | {"disgust": 10.0, "fear": 10.0}
+    card = replace(OnnxClassifier(folder).card, data={"votes_per_emotion": seen})
+    release.release(card, faces.split("PublicTest"), folder, lambda _: None, Whole())
+    card = OnnxClassifier(folder).card
+    assert any(card.uncertainty.lift)
+    lifted = card.metrics["PublicTest odd rows"]["ferplus"]
+    plain = lifted["without_lift"]
+    # The same network without it, its temperature the same.
+    head = card.heads["ferplus"]
+    replace(card, heads={**card.heads, "ferplus": replace(head, bias=())}).save(
+        folder / "card.json"
+    )
+    _, odd = evaluation.halves(faces.split("PublicTest"))
+    answers = OnnxClassifier(folder).answers(normalize(odd.images)).probabilities
+    found = metrics.summary(answers, odd.majority, EMOTIONS)
+    assert plain == {name: pytest.approx(found[name], abs=1e-4) for name in plain}
+    assert plain["nll"] != lifted["nll"]
 
 
 def test_a_head_keeps_the_order_of_its_classes(tmp_path: Path, faces: Faces) -> None:

@@ -51,6 +51,18 @@ def test_nothing_of_public_test_is_learned_from_or_chosen_by(faces: Faces) -> No
     assert words == f"0.25 of Training, split off with seed 1: {len(held)} faces"
 
 
+def test_what_is_chosen_by_is_there_once_and_in_no_other_split(faces: Faces) -> None:
+    images = faces.images.copy()
+    training, public = (np.flatnonzero(faces.splits == one) for one in ("Training", "PublicTest"))
+    images[training[:30]] = images[public[:30]]
+    images[training[30:60]] = images[training[60:90]]
+    _, held, words = select(replace(faces, images=images), "part", 0.5, seed=1)
+    digests = image_digests(held.images)
+    assert len(np.unique(digests)) == len(digests) > 0
+    assert not np.isin(digests, image_digests(images[public])).any()
+    assert words.endswith(f": {len(held)} faces")
+
+
 def test_one_may_choose_by_public_test(faces: Faces) -> None:
     prepared, held, words = select(faces, "PublicTest", 0.25, seed=1)
     assert (len(prepared), len(held), words) == (96, 64, "PublicTest: 64 faces")

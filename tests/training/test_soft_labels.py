@@ -1,4 +1,5 @@
 import io
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,18 @@ def test_another_file_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "soft.npz").write_text(content)
     with pytest.raises(DatasetError, match=r"holds no soft labels: expected a file that"):
         SoftLabels.load(tmp_path / "soft.npz")
+
+
+def test_a_damaged_file_is_refused(teacher: OnnxClassifier, faces: Faces, tmp_path: Path) -> None:
+    teach([teacher], faces.images).save(tmp_path / "soft.npz")
+    whole = (tmp_path / "soft.npz").read_bytes()
+    for place in range(0, len(whole), 97):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0xFF
+        (tmp_path / "soft.npz").write_bytes(damaged)
+        # What a checksum does not cover may still be read.
+        with suppress(DatasetError):
+            SoftLabels.load(tmp_path / "soft.npz")
 
 
 def test_targets_move_towards_the_teacher(faces: Faces, teacher: OnnxClassifier) -> None:

@@ -43,6 +43,26 @@ def test_soft_labels_are_written_for_every_training_image(
     assert not list(tmp_path.glob("*.partial"))
 
 
+@pytest.mark.parametrize(("command", "option"), [("teach", "--teacher"), ("average", "--member")])
+def test_who_may_have_learned_what_is_held_out_is_named(
+    dataset: tuple[Path, Path],
+    faces: Faces,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    option: str,
+) -> None:
+    monkeypatch.setattr("recognizer.training.release.MTCNN", Whole)
+    known = {"held_out_sha256": release.held_out_hash(faces.split("PublicTest"))}
+    write_tiny_model(tmp_path / "models" / "known", metrics=known)
+    target = ["--output", str(tmp_path / "soft.npz")] if command == "teach" else ["--name", "made"]
+    call_command(command, *arguments(dataset), option, "known", "two", *target)
+    said = capsys.readouterr().err
+    assert "two 2026.11 was measured on other rows than those held out here" in said
+    assert "known 2026.11 was measured" not in said
+
+
 def test_an_unknown_teacher_is_a_usage_error(dataset: tuple[Path, Path], tmp_path: Path) -> None:
     target = str(tmp_path / "soft.npz")
     with pytest.raises(CommandError, match="nobody") as error:

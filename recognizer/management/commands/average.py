@@ -79,6 +79,8 @@ class Command(TrainingCommand):
         try:
             reading = read_source(options, self.report)
             held_out = reading.faces.split("PublicTest")
+            if warning := release.measured_elsewhere([one.card for one in members], held_out):
+                self.report(warning)
             views = {"mirror": not options["no_mirror"], "shift": options["shift"]}
             ranges = prepare_training(reading.faces).images if options["int8"] else None
             with model_places.being_made(folder, options["replace"]) as partial:

@@ -15,6 +15,7 @@ from recognizer.management.base import (
 )
 from recognizer.management.dataset.options import add_source_options, read_source, require_apart
 from recognizer.services import model_store
+from recognizer.training import release
 from recognizer.training.datasets.faces import DatasetError
 from recognizer.training.datasets.reading import training_and_held_out
 from recognizer.training.preparation import prepare_training
@@ -54,7 +55,9 @@ class Command(TrainingCommand):
             raise unusable(error) from error
         try:
             reading = read_source(options, self.report)
-            training_and_held_out(reading)  # Is there something of both?
+            _, held_out = training_and_held_out(reading)  # Is there something of both?
+            if warning := release.measured_elsewhere([one.card for one in teachers], held_out):
+                self.report(warning)
             training = prepare_training(reading.faces)
             output: Path = options["output"]
             if output.exists() and not SoftLabels.load(output).about(training.images):

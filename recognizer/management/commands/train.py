@@ -153,11 +153,16 @@ class Command(TrainingCommand):
             training = replace(training, backgrounds=found)
         fitting.set_threads(options["threads"])
         targets, aims = self.taught(training, how, labels, teachers)
+        warning = release.measured_elsewhere(teachers.cards if teachers else (), held_out)
+        if warning:
+            self.report(warning)
         # Stopping early chooses, so it may not look at the rows that report.
         watched = even if how.patience else held_out
         model = fitting.fit(targets, watched, how, run, self.report, teachers)
         origin = _origin(options, reading, training, held_out)
-        data = {**origin, "targets": aims, "votes_per_emotion": votes_per_emotion(training)}
+        data = {**origin, "targets": aims, release.VOTES: votes_per_emotion(training)}
+        if warning:
+            data["teachers"] = warning
         with model_places.being_made(folder, options["replace"], known) as partial:
             card = export.draft(model, how, targets, partial, options["name"], data, self.report)
             card = replace(card, training={**card.training, **run_folders.effort(run)})
