@@ -29,6 +29,7 @@ from recognizer.training.metrics import (
 Interval = tuple[float, float]
 
 SAMPLES: Final = 2000
+SAMPLES_OF_GAIN: Final = 10_000
 # Resamples held at once, in cells of rows times resamples: some 100 MB.
 _CELLS: Final = 4_000_000
 
@@ -154,6 +155,38 @@ def auroc_interval(
         return {"auroc": _interval(found) if len(found) else None}
 
     return _widest(drawn, joined if joined is None else joined[order])["auroc"]
+
+
+def gain_interval(
+    first: NDArray[np.bool_],
+    second: NDArray[np.bool_],
+    joined: Labels | None = None,
+    seed: int = 0,
+    samples: int = SAMPLES_OF_GAIN,
+) -> Interval:
+    """Interval of how much more often `second` is right than `first`.
+
+    The bootstrap is paired: rows are drawn, so what is hard for both models cancels out.
+
+    Args:
+        first, second: (N,) whether either model is right about the same rows, N at least 1.
+        joined, seed, samples: as above.
+    """
+    rows = len(first)
+    difference = second.astype(float) - first
+    gained, lost = int((difference > 0).sum()), int((difference < 0).sum())
+
+    def drawn(joined: Labels | None) -> dict[str, Interval]:
+        if joined is None:
+            # A row counts +1, -1 or 0, so a resample of all is one draw from a multinomial.
+            shares = np.array([gained, lost, rows - gained - lost]) / rows
+            counts = np.random.default_rng(seed).multinomial(rows, shares, samples)
+            return {"gain": _interval((counts[:, 0] - counts[:, 1]) / rows)}
+        resamples = _resamples(rows, joined, seed, samples)
+        means = [counts @ difference / counts.sum(axis=1) for counts in resamples]
+        return {"gain": _interval(np.concatenate(means))}
+
+    return _widest(drawn, joined)["gain"]
 
 
 Intervals = TypeVar("Intervals", bound=Mapping[str, Interval | None])

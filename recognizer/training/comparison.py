@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from recognizer.training import evaluation, metrics
+from recognizer.training import bootstrap, evaluation
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.evaluation import Answers
 from recognizer.training.preparation import drawn_at_once
@@ -36,7 +36,7 @@ def compare(old: OnnxClassifier, new: OnnxClassifier, faces: Faces) -> dict[str,
     agreed = before.agreed
     old_right, new_right = ~before.wrong[agreed], ~after.wrong[agreed]
     joined = drawn_at_once(faces.where(agreed))
-    low, high = metrics.paired_bootstrap(old_right, new_right, joined)
+    low, high = bootstrap.gain_interval(old_right, new_right, joined)
     return {
         "faces": int(agreed.sum()),
         "old": _numbers(before),

@@ -143,6 +143,8 @@ def _require_sense(how: Fitting) -> None:
             "soft_labels and teachers are two ways of teaching; set one of them only "
             "(--set soft_labels= or --set teachers=[])."
         )
+    if len({Path(folder).resolve() for folder in how.teachers}) < len(how.teachers):
+        raise SettingsError("A folder is named twice in teachers, and a teacher counts once.")
     if how.fer2013_weight == 1:
         raise SettingsError(
             "fer2013_weight = 1 leaves nothing of the loss to the eight emotions, which are what "

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.training import metrics
+from recognizer.training import bootstrap, metrics
 from recognizer.training.bootstrap import Interval
 from recognizer.training.charts import ClassBars, Series
 from recognizer.training.corruptions import Corrupted
@@ -285,7 +285,7 @@ def _difference(
     first: NDArray[np.bool_], second: NDArray[np.bool_], joined: NDArray[np.int64] | None
 ) -> tuple[float, Interval]:
     value = float(second.mean() - first.mean())
-    return value, metrics.paired_bootstrap(first, second, joined)
+    return value, bootstrap.gain_interval(first, second, joined)
 
 
 def mistakes(answers: Answers, faces: Faces, most: int = MISTAKES) -> list[Mistake]:

@@ -151,3 +151,43 @@ def test_what_is_not_defined_has_no_interval() -> None:
     assert never["selective_error"] is None
     assert never["coverage"] == (0.0, 0.0)
     assert bootstrap.auroc_interval(score, np.array([True, True, True])) is None
+
+
+def test_the_paired_interval_of_two_equal_models_is_zero() -> None:
+    right = np.random.default_rng(0).random(500) < 0.8
+    assert bootstrap.gain_interval(right, right) == (0.0, 0.0)
+
+
+def test_the_paired_interval_is_narrower_than_that_of_independent_models() -> None:
+    rng = np.random.default_rng(0)
+    first = rng.random(2000) < 0.8
+    second = first.copy()
+    second[np.flatnonzero(~first)[:40]] = True  # Right about 40 rows more.
+    low, high = bootstrap.gain_interval(first, second)
+    # A difference of 0.02, whose rows have a deviation of sqrt(0.02 * 0.98).
+    spread = 1.96 * np.sqrt(0.02 * 0.98 / 2000)
+    assert low == pytest.approx(0.02 - spread, abs=1e-3)
+    assert high == pytest.approx(0.02 + spread, abs=1e-3)
+
+
+def test_the_paired_interval_is_signed_from_first_to_second() -> None:
+    worse = np.array([True] * 50 + [False] * 50)
+    better = np.array([True] * 80 + [False] * 20)
+    assert bootstrap.gain_interval(worse, better)[0] > 0
+    assert bootstrap.gain_interval(better, worse)[1] < 0
+
+
+def test_the_paired_interval_of_groups_is_that_of_groups_drawn_by_hand() -> None:
+    rng = np.random.default_rng(0)
+    person = rng.integers(0, 15, 600)
+    first = rng.random(600) < 0.7
+    second = np.where(person % 3 == 0, True, first)
+    gain = second.astype(int) - first
+    by_hand = []
+    for _ in range(2000):
+        rows = np.concatenate([np.flatnonzero(person == one) for one in rng.integers(0, 15, 15)])
+        by_hand.append(gain[rows].mean())
+    low, high = bootstrap.gain_interval(first, second, person)
+    assert (low, high) == pytest.approx(np.quantile(by_hand, [0.025, 0.975]), abs=0.01)
+    alone = bootstrap.gain_interval(first, second)
+    assert high - low > 2 * (alone[1] - alone[0])

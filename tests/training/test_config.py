@@ -74,6 +74,7 @@ def test_what_is_written_is_read_again(how: Fitting, tmp_path: Path) -> None:
         ("epochs = ", "is not valid TOML"),
         ("distillation = 0.3", "distillation = 0.3 needs soft_labels, a file that `manage.py"),
         ('soft_labels = "a.npz"\nteachers = ["b"]', "are two ways of teaching; set one of them"),
+        ('teachers = ["b", "a", "../{folder}/b"]', "is named twice in teachers"),
         ('teachers = "resnet9"', 'teachers must be a list, not "'),
         ("teachers = [3]", "teachers must be text, not 3"),
         ('[network]\nname = "resnet9"\nwidths = []', "network.widths must be a list of at least"),
@@ -86,7 +87,7 @@ def test_what_is_written_is_read_again(how: Fitting, tmp_path: Path) -> None:
 )
 def test_an_error_names_the_file_and_the_setting(text: str, words: str, tmp_path: Path) -> None:
     file = tmp_path / "wrong.toml"
-    file.write_text(text)
+    file.write_text(text.replace("{folder}", tmp_path.name))
     with pytest.raises(SettingsError) as refused:
         config.load(file)
     assert words in str(refused.value)

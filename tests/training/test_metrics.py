@@ -155,27 +155,3 @@ def test_wilsons_interval_is_the_one_of_the_textbook() -> None:
 def test_wilsons_interval_of_no_trial_says_nothing() -> None:
     low, high = metrics.wilson_interval(0, 0)
     assert (float(low), float(high)) == (0.0, 1.0)
-
-
-def test_the_paired_interval_of_two_equal_models_is_zero() -> None:
-    right = np.random.default_rng(0).random(500) < 0.8
-    assert metrics.paired_bootstrap(right, right) == (0.0, 0.0)
-
-
-def test_the_paired_interval_is_narrower_than_that_of_independent_models() -> None:
-    rng = np.random.default_rng(0)
-    first = rng.random(2000) < 0.8
-    second = first.copy()
-    second[np.flatnonzero(~first)[:40]] = True  # Right about 40 rows more.
-    low, high = metrics.paired_bootstrap(first, second)
-    # A difference of 0.02, whose rows have a deviation of sqrt(0.02 * 0.98).
-    spread = 1.96 * np.sqrt(0.02 * 0.98 / 2000)
-    assert low == pytest.approx(0.02 - spread, abs=1e-3)
-    assert high == pytest.approx(0.02 + spread, abs=1e-3)
-
-
-def test_the_paired_interval_is_signed_from_first_to_second() -> None:
-    worse = np.array([True] * 50 + [False] * 50)
-    better = np.array([True] * 80 + [False] * 20)
-    assert metrics.paired_bootstrap(worse, better)[0] > 0
-    assert metrics.paired_bootstrap(better, worse)[1] < 0
