@@ -106,7 +106,7 @@ def _facts(one: Evaluated) -> list[tuple[str, str]]:
 def _summary(one: Evaluated) -> str:
     accuracy, coverage = one.ferplus.number("accuracy"), one.ferplus.number("coverage")
     told = (
-        f"Of {one.ferplus.rows:,} {one.labelling.agreed}, it is right about {accuracy.text}. It "
+        f"Of {one.ferplus.rows:,} {one.labelling.agreed}, it is right on {accuracy.text}. It "
         f"commits itself on {coverage.text} of them"
     )
     error = one.ferplus.number("selective_error")

@@ -34,7 +34,7 @@ class Leaks:
 
 @dataclass(frozen=True, slots=True)
 class ByHeart:
-    """How often a model would be right if it knew the leaks by heart and were else the same.
+    """How often a model would be right if it knew the leaks by heart and were otherwise the same.
 
     Attributes:
         pictures: how many there are.
@@ -52,10 +52,10 @@ class ByHeart:
         one = self.pictures == 1
         are, them = ("is", "it") if one else ("are", "them")
         own = self.own_accuracy
-        by_own = "" if own is None else f", and about {own:.2%} by FER-2013’s own labels"
+        by_own = "" if own is None else f", and on {own:.2%} by FER-2013’s own labels"
         return (
             f"Of the split’s pictures {self.pictures:,} {are} in Training, too, pixel by pixel. A "
-            f"model that knew {them} by heart, and were else like this one, would be right about "
+            f"model that knew {them} by heart, and were otherwise like this one, would be right on "
             f"{self.accuracy:.2%}{by_own}."
         )
 

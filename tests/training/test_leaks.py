@@ -91,11 +91,11 @@ def test_who_knows_leaks_by_heart_is_right_about_these(
 def test_it_is_told_in_words() -> None:
     assert ByHeart(280, 0.88, 0.7).in_words == (
         "Of the split’s pictures 280 are in Training, too, pixel by pixel. A model that knew them "
-        "by heart, and were else like this one, would be right about 88.00%, and about 70.00% by "
+        "by heart, and were otherwise like this one, would be right on 88.00%, and on 70.00% by "
         "FER-2013’s own labels."
     )
     alone = ByHeart(1, 0.5, None).in_words
     assert alone.startswith("Of the split’s pictures 1 is in Training")
     assert alone.endswith(
-        "A model that knew it by heart, and were else like this one, would be right about 50.00%."
+        "A model that knew it by heart, and were otherwise like this one, would be right on 50.00%."
     )
