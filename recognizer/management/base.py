@@ -102,16 +102,6 @@ def require_different(models: Sequence[OnnxClassifier], what: str) -> None:
         raise ValueError(f'The model "{twice}" is named twice {what}. Name each model once.')
 
 
-def require_size(models: Sequence[OnnxClassifier], size: int) -> None:
-    """ValueError where a model takes pictures of another size than the data set is read at."""
-    for model in models:
-        own = model.card.preprocessing.size
-        if own != size:
-            raise ValueError(
-                f"{model.name} takes faces of {own}x{own} pixels, and --size is {size}."
-            )
-
-
 def require_writable(run: Path) -> None:
     """ValueError where a run folder cannot be written to: before the work, not after it."""
     there = next(path for path in (run.absolute(), *run.absolute().parents) if path.exists())

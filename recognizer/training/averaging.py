@@ -156,7 +156,7 @@ def _named(cards: Sequence[ModelCard]) -> dict[str, ModelCard]:
 def _data(cards: Sequence[ModelCard]) -> dict[str, Any]:
     """What all members say of their data, and under `members` what only some do.
 
-    How often each emotion was seen is added up over different data.
+    How often each emotion was seen is added up where they differ.
     """
     first, *others = cards
     same = {

@@ -10,7 +10,6 @@ import numpy as np
 from recognizer.training import bootstrap, evaluation
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.evaluation import Answers
-from recognizer.training.preparation import drawn_at_once
 from recognizer.vision.classification import OnnxClassifier
 from recognizer.vision.emotions import EMOTIONS
 
@@ -35,7 +34,7 @@ def compare(old: OnnxClassifier, new: OnnxClassifier, faces: Faces) -> dict[str,
     before, after = evaluation.answer(old, faces), evaluation.answer(new, faces)
     agreed = before.agreed
     old_right, new_right = ~before.wrong[agreed], ~after.wrong[agreed]
-    joined = drawn_at_once(faces.where(agreed))
+    joined = None if before.joined is None else before.joined[agreed]
     low, high = bootstrap.gain_interval(old_right, new_right, joined)
     return {
         "faces": int(agreed.sum()),

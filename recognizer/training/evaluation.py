@@ -33,7 +33,7 @@ class Answers:
     Attributes:
         probabilities: (N, 8) of the FER+ head.
         own: (N, 7) of the FER-2013 head, in the order of FER2013_LABELS; None without one.
-        unlifted: (N, 8) the same without the lift of rare emotions; None where there is none.
+        unlifted: (N, 8) `probabilities` without the lift of rare emotions; None without one.
         score: (N,) the scalar that the uncertain rule thresholds.
         threshold: scores above it are uncertain.
         answered: (N,) bool, the model commits: its score is not above the threshold, and it

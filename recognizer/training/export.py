@@ -22,7 +22,14 @@ from recognizer.training.networks import FEATURES, Network, count_macs, name_of,
 from recognizer.training.non_faces import Features, LinearHead, NonFaceHead, fit_non_face_head
 from recognizer.training.preparation import TrainingSet, votes_per_emotion
 from recognizer.training.quantization import precision_of, quantize, told
-from recognizer.training.release import LABELS, NOTES, OUT_OF_FOLD, file_hash, write_labels
+from recognizer.training.release import (
+    LABELS,
+    NOTES,
+    OUT_OF_FOLD,
+    VOTES,
+    file_hash,
+    write_labels,
+)
 from recognizer.training.settings import SettingsError
 from recognizer.vision.cards import (
     AMBIGUITY_HEAD,
@@ -121,7 +128,7 @@ def _data(training: TrainingSet) -> dict[str, Any]:
         "validation": "its PublicTest rows",
         "images": len(training),
         "left_out": training.left_out,
-        "votes_per_emotion": votes_per_emotion(training),
+        VOTES: votes_per_emotion(training),
     }
 
 

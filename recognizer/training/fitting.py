@@ -73,7 +73,7 @@ def fit(
     epochs = _Epochs(training, model, average, how, teachers)
     # Only now, as settings that no network can be made of must not name a folder as theirs.
     data = run_folders.fingerprint(training, validation)
-    run_folders.claim_run(run, how, data, teachers.weights if teachers else ())
+    run_folders.claim_run(run, how, data, teachers.hashes if teachers else ())
     checkpoints = Checkpoints(
         run / run_folders.CHECKPOINT,
         model=model,

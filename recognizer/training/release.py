@@ -42,6 +42,8 @@ FEWEST_SCENES = 30
 OUT_OF_FOLD: Final = "no_face_out_of_fold"
 VOTES: Final = "votes_per_emotion"
 """What a card's data call how often each emotion was seen."""
+SUSPICION: Final = "may_have_learned_held_out"
+"""What a card's data call the sentence of `measured_elsewhere`."""
 HELD_OUT: Final = "held_out_sha256"
 """What a card's metrics call the rows that they are of; the same for no others."""
 
@@ -156,17 +158,20 @@ def held_out_hash(held_out: Faces) -> str:
 
 def measured_elsewhere(cards: Iterable[ModelCard], held_out: Faces) -> str:
     """A warning that models may have learned from held-out rows; empty where their cards say that
-    it was these rows that they were measured on.
+    it was these rows that they were measured on, and tell no such suspicion themselves.
     """
     known = held_out_hash(held_out)
     others = [
-        f"{card.name} {card.version}" for card in cards if card.metrics.get(HELD_OUT) != known
+        f"{card.name} {card.version}"
+        for card in cards
+        if card.metrics.get(HELD_OUT) != known or SUSPICION in card.data
     ]
     if not others:
         return ""
     return (
-        f"{', '.join(others)} was measured on other rows than those held out here, so it may have "
-        "learned from these; if it has, what is measured here is too good."
+        "These models, or what they learned from, may have learned from the rows held out here, as "
+        f"other rows were held out for them: {', '.join(others)}. If so, what is measured here is "
+        "too good."
     )
 
 

@@ -1,6 +1,5 @@
 """Models that keep what they have said, so that a command that was stopped can go on."""
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -9,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.training.datasets.journals import fingerprint
-from recognizer.training.datasets.outputs import whole_file
+from recognizer.training.datasets.outputs import DAMAGED_ARCHIVE, whole_file
 from recognizer.vision.classification import OnnxClassifier
 
 AT_ONCE: Final = 256
@@ -65,7 +64,7 @@ def _read(path: Path) -> dict[str, NDArray[np.float64]]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {head: file[head] for head in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError):
+    except (OSError, *DAMAGED_ARCHIVE):
         return {}  # Not there, or the half of one: it is asked about again.
 
 

@@ -269,7 +269,9 @@ def compare(
     times = face_times(single_threaded, faces)
     quarters = np.quantile(times, [0.25, 0.5, 0.75], axis=1).T
     first = models[0].right
-    joined = drawn_at_once(faces.where(faces.agreed))
+    joined = drawn_at_once(faces)
+    if joined is not None:
+        joined = joined[faces.agreed]
     return [
         Compared(
             evaluated=one,

@@ -5,8 +5,6 @@ their pixels, so it fits the data set in whatever order it is read, and a studen
 without training its teachers again.
 """
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from recognizer.training.datasets.faces import FER2013_LABELS, DatasetError
-from recognizer.training.datasets.outputs import whole_file
+from recognizer.training.datasets.outputs import DAMAGED_ARCHIVE, whole_file
 from recognizer.training.preparation import HEADS, Probabilities, image_digests
 from recognizer.training.teachers import shares_of
 from recognizer.vision.classification import OnnxClassifier
@@ -89,7 +87,7 @@ class SoftLabels:
                 )
         except OSError as error:
             raise DatasetError(f"{path} cannot be read: {error.strerror or error}.") from error
-        except (KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except (KeyError, *DAMAGED_ARCHIVE) as error:
             raise DatasetError(
                 f"{path} holds no soft labels: expected a file that `manage.py teach` has written."
             ) from error

@@ -39,7 +39,8 @@ class Teachers:
             size: side of the pictures that they will be asked about, pixels.
 
         Raises:
-            SettingsError: there is no model in a folder, or it cannot teach, or not at this size.
+            SettingsError: there is no model in a folder, or it cannot teach.
+            ValueError: it takes pictures of another size.
         """
         if not folders:
             return None
@@ -54,13 +55,7 @@ class Teachers:
                 f"{error} Name folders of other models as `teachers`; a training that begins anew "
                 "can do without: --set teachers=[] --set distillation=0."
             ) from error
-        for model in models:
-            own = model.card.preprocessing.size
-            if own != size:
-                raise SettingsError(
-                    f"The teacher {model.name} takes faces of {own}x{own} pixels, and --size is "
-                    f"{size}."
-                )
+        require_size(models, size)
         return cls(models)
 
     @property
@@ -74,7 +69,7 @@ class Teachers:
         return tuple(model.card for model in self._models)
 
     @property
-    def weights(self) -> tuple[str, ...]:
+    def hashes(self) -> tuple[str, ...]:
         """The SHA-256 of each one's weights, in hex."""
         return tuple(model.card.weights.sha256 for model in self._models)
 
@@ -83,6 +78,16 @@ class Teachers:
         faces = normalize(images)
         answers = [shares_of(model, faces) for model in self._models]
         return {head: np.mean([one[head] for one in answers], axis=0) for head in HEADS}
+
+
+def require_size(models: Sequence[OnnxClassifier], size: int) -> None:
+    """ValueError where a model takes pictures of another size than the data set is read at."""
+    for model in models:
+        own = model.card.preprocessing.size
+        if own != size:
+            raise ValueError(
+                f"{model.name} takes faces of {own}x{own} pixels, and --size is {size}."
+            )
 
 
 def require_heads(model: OnnxClassifier) -> None:

@@ -7,6 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
+from recognizer.locks import locked
 from recognizer.services import model_store, promotions
 from recognizer.training import release
 from recognizer.training.datasets.faces import Faces
@@ -59,8 +60,12 @@ def test_who_may_have_learned_what_is_held_out_is_named(
     target = ["--output", str(tmp_path / "soft.npz")] if command == "teach" else ["--name", "made"]
     call_command(command, *arguments(dataset), option, "known", "two", *target)
     said = capsys.readouterr().err
-    assert "two 2026.11 was measured on other rows than those held out here" in said
-    assert "known 2026.11 was measured" not in said
+    assert "other rows were held out for them: two 2026.11. If so" in said
+    if command == "average":
+        # Whoever learns from it is told, though it was measured on these rows.
+        made = model_store.load("made").card
+        assert "two 2026.11" in made.data[release.SUSPICION]
+        assert "made" in release.measured_elsewhere([made], faces.split("PublicTest"))
 
 
 def test_an_unknown_teacher_is_a_usage_error(dataset: tuple[Path, Path], tmp_path: Path) -> None:
@@ -115,6 +120,29 @@ def test_a_model_counts_once(
     with pytest.raises(CommandError, match='"one" is named twice as a') as error:
         call_command(command, *arguments(dataset), option, "one", "two", "one", *target)
     assert error.value.returncode == 2
+
+
+def test_an_average_says_what_it_was_measured_on(
+    dataset: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recognizer.training.release.MTCNN", Whole)
+    for name, source in (("ours", "faces (reviewed faces)"), ("theirs", "set (class folders)")):
+        write_tiny_model(tmp_path / "models" / name, data={"source": source})
+    call_command("average", *arguments(dataset), "--member", "ours", "theirs", "--name", "both")
+    data = model_store.load("both").card.data
+    assert data["source"].startswith("fer2013.csv (FER-2013")
+    assert data["members"]["ours"]["source"] == "faces (reviewed faces)"
+
+
+def test_soft_labels_are_written_by_one_process(dataset: tuple[Path, Path], tmp_path: Path) -> None:
+    given = [*arguments(dataset), "--teacher", "one", "--output", str(tmp_path / "soft.npz")]
+    with (
+        locked(tmp_path / ".soft.npz.lock", RuntimeError("held")),
+        pytest.raises(CommandError, match="Another process writes --output"),
+    ):
+        call_command("teach", *given)
+    call_command("teach", *given)
+    assert sorted(path.name for path in tmp_path.iterdir() if "soft" in path.name) == ["soft.npz"]
 
 
 def test_an_average_is_a_model_of_its_own(

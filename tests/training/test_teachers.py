@@ -145,5 +145,5 @@ def test_who_cannot_teach_is_named_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="half has no head fer2013, so it cannot teach"):
         Teachers.load((str(one_sided),), 48)
     large = write_tiny_model(tmp_path / "large", size=64)
-    with pytest.raises(SettingsError, match=r"large 2026\.11 takes faces of 64x64 pixels, and"):
+    with pytest.raises(ValueError, match=r"large 2026\.11 takes faces of 64x64 pixels, and"):
         Teachers.load((str(large),), 48)

@@ -180,6 +180,12 @@ def test_reviewed_faces_are_enough_to_train_on(
     assert set(card.heads) == {"ferplus", "fer2013"}
     assert card.training["teachers"] == ["teacher"]
     assert "50% the answers of teacher 2026.11 to each picture as it" in card.data["targets"]
+    assert "teacher 2026.11" in card.data["may_have_learned_held_out"]
+    start = ["--start", str(tmp_path / "models" / "live"), "--set", "distillation=0"]
+    call_command("train", *given, *start, "--run", str(tmp_path / "on"), "--name", "on")
+    # It was measured on these rows, and says itself what may be wrong with that.
+    card = model_store.load("on").card
+    assert "live" in card.data["may_have_learned_held_out"]
     with pytest.raises(CommandError, match=r"reviewed has no head fer2013, so it cannot"):
         call_command("teach", str(tmp_path), "--teacher", "reviewed", *soft)
 

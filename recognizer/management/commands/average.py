@@ -1,6 +1,7 @@
 """Make one model of several: their answers averaged, calibrated anew."""
 
 from argparse import ArgumentParser
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ from recognizer.management.base import (
     TrainingCommand,
     add_answers_option,
     require_different,
-    require_size,
     unusable,
 )
 from recognizer.management.dataset.options import add_source_options, read_source, require_apart
@@ -20,6 +20,7 @@ from recognizer.training import averaging, release
 from recognizer.training.labelling import labelling
 from recognizer.training.preparation import prepare_training
 from recognizer.training.remembering import remembering
+from recognizer.training.teachers import require_size
 from recognizer.vision.classification import OnnxClassifier
 
 
@@ -79,13 +80,17 @@ class Command(TrainingCommand):
         try:
             reading = read_source(options, self.report)
             held_out = reading.faces.split("PublicTest")
+            about = {"source": f"{options['source'].resolve().name} ({reading.layout})"}
             if warning := release.measured_elsewhere([one.card for one in members], held_out):
                 self.report(warning)
+                about[release.SUSPICION] = warning
             views = {"mirror": not options["no_mirror"], "shift": options["shift"]}
             ranges = prepare_training(reading.faces).images if options["int8"] else None
             with model_places.being_made(folder, options["replace"]) as partial:
                 name = options["name"]
                 card = averaging.draft(members, partial, name, **views, ranges=ranges)
+                # What is measured here is of this data set, whatever the members learned from.
+                card = replace(card, data={**card.data, **about})
                 classifier = release.release(
                     card,
                     held_out,

@@ -7,12 +7,8 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from recognizer.management.base import (
-    TrainingCommand,
-    require_different,
-    require_size,
-    unusable,
-)
+from recognizer.locks import locked
+from recognizer.management.base import TrainingCommand, require_different, unusable
 from recognizer.management.dataset.options import add_source_options, read_source, require_apart
 from recognizer.services import model_store
 from recognizer.training import release
@@ -21,7 +17,7 @@ from recognizer.training.datasets.reading import training_and_held_out
 from recognizer.training.preparation import prepare_training
 from recognizer.training.remembering import Remembering
 from recognizer.training.soft_labels import SoftLabels, teach
-from recognizer.training.teachers import require_heads
+from recognizer.training.teachers import require_heads, require_size
 from recognizer.vision.classification import OnnxClassifier
 
 
@@ -71,14 +67,22 @@ class Command(TrainingCommand):
             raise unusable(error) from error
         partial = output.with_name(f".{output.name}.partial")
         try:
-            labels = teach([Remembering(one.folder, partial) for one in teachers], training.images)
-            labels.save(output)
-            shutil.rmtree(partial)
+            with locked(output.with_name(f".{output.name}.lock"), _at_work(output)):
+                kept = [Remembering(one.folder, partial) for one in teachers]
+                labels = teach(kept, training.images)
+                labels.save(output)
+                shutil.rmtree(partial)
         except ValueError as error:
             raise CommandError(str(error)) from error
         except OSError as error:
             raise unusable(error) from error
         self.report(f"{len(labels.digests)} images by {', '.join(labels.teachers)}.")
+
+
+def _at_work(output: Path) -> DatasetError:
+    return DatasetError(
+        f"Another process writes --output {output}. Wait for it to end, or name another file."
+    )
 
 
 def _check(teachers: list[OnnxClassifier], options: dict[str, Any]) -> None:

@@ -41,6 +41,8 @@ from recognizer.training.preparation import (
 )
 from recognizer.training.soft_labels import SoftLabels
 from recognizer.training.teachers import Teachers
+from recognizer.vision.cards import ModelCard
+from recognizer.vision.classification import read_card
 from recognizer.vision.emotions import EMOTIONS
 
 if TYPE_CHECKING:
@@ -153,7 +155,7 @@ class Command(TrainingCommand):
             training = replace(training, backgrounds=found)
         fitting.set_threads(options["threads"])
         targets, aims = self.taught(training, how, labels, teachers)
-        warning = release.measured_elsewhere(teachers.cards if teachers else (), held_out)
+        warning = release.measured_elsewhere(_taught_by(how, teachers), held_out)
         if warning:
             self.report(warning)
         # Stopping early chooses, so it may not look at the rows that report.
@@ -162,7 +164,7 @@ class Command(TrainingCommand):
         origin = _origin(options, reading, training, held_out)
         data = {**origin, "targets": aims, release.VOTES: votes_per_emotion(training)}
         if warning:
-            data["teachers"] = warning
+            data[release.SUSPICION] = warning
         with model_places.being_made(folder, options["replace"], known) as partial:
             card = export.draft(model, how, targets, partial, options["name"], data, self.report)
             card = replace(card, training={**card.training, **run_folders.effort(run)})
@@ -221,6 +223,14 @@ class Command(TrainingCommand):
         )
         self.report(f"Targets: {aims}.")
         return distilled(training, answers, how.distillation), aims
+
+
+def _taught_by(how: "Fitting", teachers: Teachers | None) -> list[ModelCard]:
+    """Cards of the models whose answers or weights it learns from, as far as these have one."""
+    cards = [*teachers.cards] if teachers else []
+    if how.start and (Path(how.start) / "card.json").is_file():
+        cards.append(read_card(Path(how.start)))
+    return cards
 
 
 def _assignments(options: dict[str, Any]) -> list[str]:

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +13,8 @@ from recognizer.locks import locked
 from recognizer.training.datasets.faces import DatasetError
 from recognizer.training.datasets.journals import Journal
 
+DAMAGED_ARCHIVE: Final = (ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What NumPy raises where the bytes of an .npz are others than were written."""
 _JOURNAL: Final = ".parts.jsonl"
 
 
