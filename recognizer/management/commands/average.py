@@ -14,7 +14,12 @@ from recognizer.management.base import (
     require_different,
     unusable,
 )
-from recognizer.management.dataset.options import add_source_options, read_source, require_apart
+from recognizer.management.dataset.options import (
+    add_source_options,
+    read_source,
+    require_apart,
+    source_in_words,
+)
 from recognizer.services import model_places, model_store
 from recognizer.training import averaging, release
 from recognizer.training.labelling import labelling
@@ -80,7 +85,7 @@ class Command(TrainingCommand):
         try:
             reading = read_source(options, self.report)
             held_out = reading.faces.split("PublicTest")
-            about = {"source": f"{options['source'].resolve().name} ({reading.layout})"}
+            about = {"source": source_in_words(options["source"], reading)}
             if warning := release.measured_elsewhere([one.card for one in members], held_out):
                 self.report(warning)
                 about[release.SUSPICION] = warning

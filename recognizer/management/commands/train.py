@@ -26,6 +26,7 @@ from recognizer.management.dataset.options import (
     read_source,
     require_apart,
     require_there,
+    source_in_words,
 )
 from recognizer.services import model_places
 from recognizer.training import evaluation, non_faces
@@ -263,7 +264,7 @@ def _origin(
     options: dict[str, Any], reading: Reading, training: TrainingSet, held_out: Faces
 ) -> dict[str, Any]:
     """Where the pictures come from, for the card; names, and no folders of this machine."""
-    origin: dict[str, Any] = {"source": f"{options['source'].resolve().name} ({reading.layout})"}
+    origin: dict[str, Any] = {"source": source_in_words(options["source"], reading)}
     if options["ferplus"]:
         origin["votes"] = options["ferplus"].name
     elif reading.layout in UNVOTED:

@@ -67,6 +67,11 @@ def naming_skip() -> Iterator[None]:
         raise DatasetError(f"{error}\nMend this, or leave it out with --bad skip{rest}.") from error
 
 
+def source_in_words(source: Path, reading: Reading) -> str:
+    """What a card calls the data set: its name, without this machine's folders, and its layout."""
+    return f"{source.resolve().name} ({reading.layout})"
+
+
 def require_csv(options: dict[str, Any], *names: str) -> None:
     """DatasetError where options that are about FER-2013's file are given with a folder."""
     if not options["source"].is_dir():
