@@ -252,7 +252,7 @@ if REDIS_URL:
         "socket_timeout": 30,
     }
 else:
-    CELERY_BROKER_URL = "filesystem://localhost"
+    CELERY_BROKER_TRANSPORT = "webemotion.file_queue:Transport"
     _queue = DATA_DIR / "queue"
     for _folder in ("messages", "control"):
         (_queue / _folder).mkdir(parents=True, exist_ok=True)
