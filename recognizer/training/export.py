@@ -18,7 +18,14 @@ from numpy.typing import NDArray
 from recognizer.training import calibration
 from recognizer.training.fitted import EXPORTED
 from recognizer.training.hyperparameters import Fitting
-from recognizer.training.networks import FEATURES, Network, count_macs, name_of, without_weights
+from recognizer.training.networks import (
+    FEATURES,
+    LEVEL,
+    Network,
+    count_macs,
+    name_of,
+    without_weights,
+)
 from recognizer.training.non_faces import Features, LinearHead, NonFaceHead, fit_non_face_head
 from recognizer.training.preparation import TrainingSet, votes_per_emotion
 from recognizer.training.quantization import precision_of, quantize, told
@@ -164,8 +171,8 @@ def in_float32(model: keras.Model, network: Network) -> keras.Model:
 
 
 def features_of(model: keras.Model) -> Features:
-    """What the heads see: (N, size, size) uint8 pictures to (N, F) float32 features."""
-    body = keras.Model(model.input, model.get_layer(FEATURES).output)
+    """What `with_head` sees: (N, size, size) uint8 pictures to (N, F) float32 features."""
+    body = keras.Model(model.input, _features(model))
 
     def features(images: np.ndarray) -> np.ndarray:
         parts = [
@@ -177,10 +184,23 @@ def features_of(model: keras.Model) -> Features:
     return features
 
 
+def _features(model: keras.Model) -> keras.KerasTensor:
+    """(N, F): the averages over each stage's maps, of the first stage first."""
+    levels = [layer.output for layer in model.layers if layer.name.startswith(LEVEL)]
+    features = model.get_layer(FEATURES).output
+    if not levels:
+        return features
+    return layers.Concatenate()([*map(layers.Flatten(), levels), features])
+
+
 def with_head(model: keras.Model, name: str, head: LinearHead) -> keras.Model:
     """The model with one more output (N, 1), linear in its features."""
+    features = model.get_layer(FEATURES).output
+    # Models made before heads saw all stages have one that sees the last stage alone.
+    if len(head.weights) != features.shape[1]:
+        features = _features(model)
     dense = layers.Dense(1, name=name)
-    answer = dense(model.get_layer(FEATURES).output)
+    answer = dense(features)
     dense.set_weights([head.weights[:, None], np.array([head.bias])])
     return keras.Model(model.input, {**model.output, name: answer})
 

@@ -1,7 +1,9 @@
 """The head that says "this is no face": fitted on frozen features, judged out of fold.
 
 FER+ marks some 150 Training rows as no faces; detectors add mistakes of their own. A linear
-head on the features of the fitted network needs no more than that, and costs nothing to serve.
+head on the features of the fitted network needs no more than that, and costs nothing to serve. It
+sees those of every stage: a network that is taught to look past what spoils a face keeps little
+of what is no face to its end.
 Backgrounds are made up of pieces of faces and of noise, and cut out of photos where there are any.
 """
 
@@ -30,7 +32,7 @@ BACKGROUNDS = 2000
 # Each marked row is learned from so often: as it is, and varied as the faces are.
 COPIES = 8
 # Of scikit-learn's logistic regression: the inverse of the penalty on squared weights.
-C = 1.0
+C = 0.1
 
 
 @dataclass(frozen=True)

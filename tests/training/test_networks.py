@@ -30,7 +30,9 @@ from recognizer.training.networks import (
     without_weights,
 )
 from recognizer.training.networks.pretrained import Pretrained, build_on, require_taught
+from recognizer.training.non_faces import LinearHead
 from recognizer.training.settings import SettingsError
+from recognizer.vision.preprocessing import normalize
 
 SMALL: list[Network] = [
     ResNet9(widths=(4, 8), blocks=(1, 1), squeeze=2),
@@ -135,6 +137,37 @@ def test_frozen_batch_normalisation_keeps_its_statistics(resnet50: keras.Model) 
     ]
     # Of the last four layers one is a normalisation.
     assert changes == [False] * (len(norms) - 1) + [True]
+
+
+def test_what_is_no_face_is_told_by_every_stage() -> None:
+    model = ARCHITECTURES["resnet9"](widths=(8, 16, 24)).build()
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 48, 48)).astype(np.uint8)
+    head = LinearHead(np.random.default_rng(1).normal(size=8 + 16 + 24), 0.5)
+    seen = export.features_of(model)(pictures)
+    last = keras.Model(model.input, model.get_layer(FEATURES).output)
+    np.testing.assert_allclose(seen[:, -24:], last(normalize(pictures)), atol=1e-5)
+    whole = export.with_head(model, "not_a_face", head)
+    answers = whole(normalize(pictures))["not_a_face"][:, 0]
+    np.testing.assert_allclose(answers, head.logits(seen), atol=1e-4)
+
+
+def test_a_head_that_saw_the_last_stage_alone_still_does() -> None:
+    model = ARCHITECTURES["resnet9"](widths=(8, 16, 24)).build()
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 48, 48)).astype(np.uint8)
+    head = LinearHead(np.random.default_rng(1).normal(size=24), 0.5)
+    seen = export.features_of(model)(pictures)[:, -24:]
+    whole = export.with_head(model, "not_a_face", head)
+    answers = whole(normalize(pictures))["not_a_face"][:, 0]
+    np.testing.assert_allclose(answers, head.logits(seen), atol=1e-4)
+
+
+def test_a_network_without_named_stages_has_its_features_alone() -> None:
+    model = ARCHITECTURES["simple_cnn"]().build()
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 48, 48)).astype(np.uint8)
+    last = keras.Model(model.input, model.get_layer(FEATURES).output)
+    np.testing.assert_allclose(
+        export.features_of(model)(pictures), last(normalize(pictures)), atol=1e-6
+    )
 
 
 def test_a_backbone_sees_faces_as_its_pictures_were() -> None:

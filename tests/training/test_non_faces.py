@@ -145,7 +145,7 @@ def test_the_head_is_the_regression_on_features_as_they_are() -> None:
     deviation = features.std(axis=0)
     centred = (features - features.mean(axis=0)) / np.where(deviation > 0, deviation, 1)
     pull = (weights * (positive - chances)) @ centred
-    np.testing.assert_allclose(pull, head.weights * deviation, atol=1e-3)
+    np.testing.assert_allclose(pull, head.weights * deviation / non_faces.C, atol=1e-3)
     assert (weights * (positive - chances)).sum() == pytest.approx(0, abs=1e-3)
     assert np.abs(head.weights[:3] * deviation[:3]).max() > 0.05
 

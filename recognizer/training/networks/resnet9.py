@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import keras
 from keras import layers
 
-from recognizer.training.networks.base import register, with_heads
+from recognizer.training.networks.base import LEVEL, register, with_heads
 from recognizer.training.settings import SettingsError
 
 
@@ -52,7 +52,8 @@ class ResNet9:
             x = _convolution(x, width, stride=2 if stage or self.entry else 1)
             for _ in range(blocks):
                 x = _residual(x, width)
-            x = _squeeze_excite(x, self.squeeze)
+            last = stage == len(self.widths) - 1
+            x = _squeeze_excite(x, self.squeeze, None if last else f"{LEVEL}{stage}")
         return with_heads(faces, layers.GlobalAveragePooling2D()(x), self.dropout, self.hidden)
 
 
@@ -78,9 +79,9 @@ def _residual(x: keras.KerasTensor, width: int) -> keras.KerasTensor:
     return layers.ReLU()(layers.Add()([x, y]))
 
 
-def _squeeze_excite(x: keras.KerasTensor, squeeze: int) -> keras.KerasTensor:
+def _squeeze_excite(x: keras.KerasTensor, squeeze: int, name: str | None) -> keras.KerasTensor:
     width = x.shape[-1]
-    gate = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    gate = layers.GlobalAveragePooling2D(keepdims=True, name=name)(x)
     gate = layers.Conv2D(max(1, width // squeeze), 1, activation="relu")(gate)
     gate = layers.Conv2D(width, 1, activation="sigmoid")(gate)
     return layers.Multiply()([x, gate])
