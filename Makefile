@@ -35,6 +35,7 @@ train: export MALLOC_TRIM_THRESHOLD_ = 17179869184
 train: $(VENV)/dev.stamp ## Train the default model again (FER2013=fer2013.csv FERPLUS=fer2013new.csv)
 	@test -n "$(FER2013)" -a -n "$(FERPLUS)" || { echo "Name the data set: make train FER2013=fer2013.csv FERPLUS=fer2013new.csv" >&2; exit 2; }
 	@$(BIN)/python manage.py train "$(FER2013)" --ferplus "$(FERPLUS)" \
+		--config recognizer/training/configs/resnet9-ferplus.toml \
 		--backgrounds $(VENV)/lib/python3*/site-packages/skimage/data $(ARGS)
 
 test: $(VENV)/dev.stamp ## Run every test (ARGS="tests/vision -k crop" for some of them)

@@ -140,7 +140,7 @@ def test_frozen_batch_normalisation_keeps_its_statistics(resnet50: keras.Model) 
 
 
 def test_what_is_no_face_is_told_by_every_stage() -> None:
-    model = ARCHITECTURES["resnet9"](widths=(8, 16, 24)).build()
+    model = ResNet9(widths=(8, 16, 24)).build()
     pictures = np.random.default_rng(0).integers(0, 256, (3, 48, 48)).astype(np.uint8)
     head = LinearHead(np.random.default_rng(1).normal(size=8 + 16 + 24), 0.5)
     seen = export.features_of(model)(pictures)
@@ -152,7 +152,7 @@ def test_what_is_no_face_is_told_by_every_stage() -> None:
 
 
 def test_a_head_that_saw_the_last_stage_alone_still_does() -> None:
-    model = ARCHITECTURES["resnet9"](widths=(8, 16, 24)).build()
+    model = ResNet9(widths=(8, 16, 24)).build()
     pictures = np.random.default_rng(0).integers(0, 256, (3, 48, 48)).astype(np.uint8)
     head = LinearHead(np.random.default_rng(1).normal(size=24), 0.5)
     seen = export.features_of(model)(pictures)[:, -24:]
@@ -162,7 +162,7 @@ def test_a_head_that_saw_the_last_stage_alone_still_does() -> None:
 
 
 def test_a_network_without_named_stages_has_its_features_alone() -> None:
-    model = ARCHITECTURES["simple_cnn"]().build()
+    model = SimpleCnn().build()
     pictures = np.random.default_rng(0).integers(0, 256, (3, 48, 48)).astype(np.uint8)
     last = keras.Model(model.input, model.get_layer(FEATURES).output)
     np.testing.assert_allclose(

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from recognizer.training.hyperparameters import Fitting
 
 CONFIGS = Path(settings.BASE_DIR) / "recognizer" / "training" / "configs"
-DEFAULT_CONFIG = CONFIGS / "resnet9-ferplus.toml"
+DEFAULT_CONFIG = CONFIGS / "resnet9.toml"
 TORN = (
     "The held-out rows are of so few groups (characters, owners), or one of these is so large, "
     "that the rows that calibrate and those that report show the same ones; on others the model "
@@ -75,7 +75,7 @@ class Command(TrainingCommand):
             default=DEFAULT_CONFIG,
             metavar="FILE.toml",
             help="the settings; those in recognizer/training/configs are a start "
-            f"({DEFAULT_CONFIG.name} there, with which the shipped default model was made)",
+            f"({DEFAULT_CONFIG.name}, a network from random weights, unless you name another)",
         )
         parser.add_argument(
             "--backgrounds",
