@@ -253,6 +253,7 @@ if REDIS_URL:
     }
 else:
     CELERY_BROKER_TRANSPORT = "webemotion.file_queue:Transport"
+    CELERY_BROKER_URL = "localhost"  # Means nothing, but kombu wants a host.
     _queue = DATA_DIR / "queue"
     for _folder in ("messages", "control"):
         (_queue / _folder).mkdir(parents=True, exist_ok=True)

@@ -185,18 +185,17 @@ def features_of(model: keras.Model) -> Features:
 
 
 def _features(model: keras.Model) -> keras.KerasTensor:
-    """(N, F): the averages over each stage's maps, of the first stage first."""
-    levels = [layer.output for layer in model.layers if layer.name.startswith(LEVEL)]
+    """(N, F): of the last stage but one, where the network has one, and of the last."""
     features = model.get_layer(FEATURES).output
-    if not levels:
+    if LEVEL not in {layer.name for layer in model.layers}:
         return features
-    return layers.Concatenate()([*map(layers.Flatten(), levels), features])
+    return layers.Concatenate()([layers.Flatten()(model.get_layer(LEVEL).output), features])
 
 
 def with_head(model: keras.Model, name: str, head: LinearHead) -> keras.Model:
     """The model with one more output (N, 1), linear in its features."""
     features = model.get_layer(FEATURES).output
-    # Models made before heads saw all stages have one that sees the last stage alone.
+    # Models made before heads saw two stages have one that sees the last alone.
     if len(head.weights) != features.shape[1]:
         features = _features(model)
     dense = layers.Dense(1, name=name)

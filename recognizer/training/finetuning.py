@@ -50,7 +50,8 @@ class FineTuning:
         seed: drives the folds, the order and the augmentation.
         steps: of the optimiser, AdamW.
         batch: faces per step.
-        learning_rate: at first; it falls to 0 along a cosine.
+        learning_rate: at first, as a share of the size of the network's weights, see
+            `size_of_weights`; it falls to 0 along a cosine.
         weight_decay: decoupled, of kernels only.
         keep: weight of the other heads' old answers.
         non_faces: pictures without a face per step, as a share of `batch`; only of a network that
@@ -65,7 +66,7 @@ class FineTuning:
     seed: int = 1
     steps: int = 100
     batch: int = 48
-    learning_rate: float = 2e-4
+    learning_rate: float = 3e-3
     weight_decay: float = 1e-3
     keep: float = 1.0
     non_faces: float = 0.25
@@ -230,7 +231,8 @@ class _Tuner:
         self._non_faces = round(shown * how.batch)
         before = keras.models.clone_model(model)
         before.set_weights(self._begin)
-        rate = keras.optimizers.schedules.CosineDecay(how.learning_rate, how.steps)
+        first = how.learning_rate * size_of_weights(model)
+        rate = keras.optimizers.schedules.CosineDecay(first, how.steps)
         self._optimizer = keras.optimizers.AdamW(rate, weight_decay=how.weight_decay)
         decay_kernels_only(self._optimizer)
         self._optimizer.build(model.trainable_variables)
@@ -287,6 +289,16 @@ class _Tuner:
             else:
                 pictures.append(background(faces[rng.integers(len(faces))], rng))
         return pictures
+
+
+def size_of_weights(model: keras.Model) -> float:
+    """The median of the root mean squares of a network's kernels.
+
+    A step of Adam is as long whatever it changes, and the longer a network learned under weight
+    decay, the smaller the weights that batch normalisation lets it have.
+    """
+    kernels = [one.numpy() for one in model.trainable_variables if one.name == "kernel"]
+    return float(np.median([np.sqrt(np.mean(kernel**2)) for kernel in kernels]))
 
 
 def _stream(seed: int, fit: int) -> np.random.Generator:

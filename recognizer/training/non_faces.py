@@ -2,8 +2,9 @@
 
 FER+ marks some 150 Training rows as no faces; detectors add mistakes of their own. A linear
 head on the features of the fitted network needs no more than that, and costs nothing to serve. It
-sees those of every stage: a network that is taught to look past what spoils a face keeps little
-of what is no face to its end.
+sees those of the last two stages: a network that is taught to look past what spoils a face keeps
+little of what is no face to its end. Features of the first stage as well would find a little more,
+and call more faces none that are covered in part.
 Backgrounds are made up of pieces of faces and of noise, and cut out of photos where there are any.
 """
 

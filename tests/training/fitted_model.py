@@ -19,7 +19,7 @@ from recognizer.training.preparation import prepare
 from recognizer.vision.emotions import EMOTIONS
 from tests.training.drawing import SHOWN, draw_face, write_drawn_set
 
-QUICK = FineTuning(steps=60, batch=16, learning_rate=1e-3, folds=2, ways=(0.3, 0.4, 0.6))
+QUICK = FineTuning(steps=60, batch=16, learning_rate=1e-2, folds=2, ways=(0.3, 0.4, 0.6))
 """Enough for a network as small as this one; the defaults take five times as long."""
 
 _HOW = Fitting(

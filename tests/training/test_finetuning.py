@@ -21,6 +21,7 @@ from recognizer.training.finetuning import (
     FineTuned,
     Origin,
     fine_tune,
+    size_of_weights,
 )
 from recognizer.training.fitted import logits
 from recognizer.training.forgetting import exam
@@ -136,7 +137,7 @@ def test_the_other_heads_go_on_as_before(
 
     def strayed(keep: float) -> float:
         model = network()
-        how = replace(QUICK, steps=10, learning_rate=1e-2, keep=keep, ways=(1.0,))
+        how = replace(QUICK, steps=10, learning_rate=1e-1, keep=keep, ways=(1.0,))
         fine_tune(model, reviewed, None, how, quiet)
         new = softmax(logits(model, strange.images)["fer2013"].astype(np.float64))
         return float(np.abs(new - old).sum(axis=1).mean() / 2)
@@ -269,3 +270,13 @@ def test_pictures_without_a_face_say_nothing_of_emotions() -> None:
     step(np.random.default_rng(0).normal(size=(4, 48, 48, 1)), np.zeros((4, 8), np.float32))
     for weight, old in zip(model.get_weights(), before.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, old)
+
+
+def test_a_step_is_as_long_as_the_weights_are_large(network: Network) -> None:
+    model = network()
+    size = size_of_weights(model)
+    assert size > 0
+    for variable in model.trainable_variables:
+        if variable.name == "kernel":
+            variable.assign(variable / 2)
+    assert size_of_weights(model) == pytest.approx(size / 2, rel=1e-5)

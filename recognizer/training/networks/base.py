@@ -12,8 +12,8 @@ from recognizer.training.settings import SettingsError, plain, read
 
 HEAD_WIDTHS = {"ferplus": 8, "fer2013": 7, "ambiguous": 1}
 FEATURES = "features"
-# What the names of layers begin with that average over the maps (N, side, side, C) of a stage that
-# others follow. What is no face differs from faces in these as well.
+# The layer that averages over the maps (N, side, side, C) of the last stage but one, in a network
+# that has stages. What is no face differs from faces there, too.
 LEVEL = "level"
 
 

@@ -52,8 +52,7 @@ class ResNet9:
             x = _convolution(x, width, stride=2 if stage or self.entry else 1)
             for _ in range(blocks):
                 x = _residual(x, width)
-            last = stage == len(self.widths) - 1
-            x = _squeeze_excite(x, self.squeeze, None if last else f"{LEVEL}{stage}")
+            x = _squeeze_excite(x, self.squeeze, LEVEL if stage == len(self.widths) - 2 else None)
         return with_heads(faces, layers.GlobalAveragePooling2D()(x), self.dropout, self.hidden)
 
 
