@@ -296,7 +296,7 @@ def test_models_see_the_same_faces_each_in_its_own_way(photos: Path) -> None:
 def test_small_faces_are_not_answered_as_on_the_site(
     photos: Path, tmp_path: Path, astronaut: NDArray[np.uint8], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    small = cv2.resize(astronaut, (123, 123), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(astronaut, (112, 112), interpolation=cv2.INTER_AREA)
     write_picture(photos / "test/happy/b.png", np.asarray(small, np.uint8))
     report = tmp_path / "report.html"
     evaluate = ["evaluate", "faces", str(photos), "--detect"]
