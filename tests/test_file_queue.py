@@ -90,6 +90,22 @@ def _waiting(channel: Channel) -> list[int]:
         return numbers
 
 
+def test_each_message_is_taken_by_one_of_two_readers(channel: Channel, tmp_path: Path) -> None:
+    for number in range(300):
+        send(channel, number)
+
+    def read() -> list[int]:
+        with connection(tmp_path) as opened:
+            return _waiting(declared(opened))
+
+    with ThreadPoolExecutor(2) as pool:
+        readers = [pool.submit(read) for _ in range(2)]
+    first, second = (reader.result() for reader in readers)
+    assert sorted(first + second) == list(range(300))
+    assert first == sorted(first)
+    assert [path.name for path in tmp_path.iterdir()] == ["control"]
+
+
 def test_messages_come_in_the_order_they_were_sent(channel: Channel) -> None:
     for number in range(20):
         send(channel, number)

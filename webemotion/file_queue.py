@@ -12,11 +12,12 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
 from kombu.exceptions import ChannelError
 from kombu.transport import filesystem
-from kombu.utils.json import dumps
+from kombu.utils.json import dumps, loads
 
 logger = logging.getLogger(__name__)
 
@@ -45,11 +46,23 @@ class Channel(filesystem.Channel):
             raise ChannelError(f"No message could be written to {path.parent}.") from error
 
     def _get(self, queue: str, timeout: float | None = None) -> Any:
-        while True:
+        for path in sorted(Path(self.data_folder_in).iterdir()):
+            if path.name.partition(".")[2] != f"{queue}.msg":
+                continue
+            # kombu's goes through the folder for temporary files: where that is another disk, two
+            # workers can take one message, and each spoil the other's copy.
+            taken = path.with_suffix(".taken")
             try:
-                return super()._get(queue)
+                path.rename(taken)
+            except FileNotFoundError:  # Another worker was first.
+                continue
+            try:
+                return loads(taken.read_text(encoding="utf-8"))
             except ValueError as error:
                 logger.warning("A damaged message in the queue %s was dropped: %s", queue, error)
+            finally:
+                taken.unlink(missing_ok=True)
+        raise Empty
 
     # Tables of queues are kept in files, too, that are there, and empty, before they are written.
 
