@@ -46,9 +46,10 @@ class Channel(filesystem.Channel):
             raise ChannelError(f"No message could be written to {path.parent}.") from error
 
     def _get(self, queue: str, timeout: float | None = None) -> Any:
-        for path in sorted(Path(self.data_folder_in).iterdir()):
-            if path.name.partition(".")[2] != f"{queue}.msg":
-                continue
+        folder = Path(self.data_folder_in)
+        names = (path.name for path in folder.iterdir())
+        for name in sorted(name for name in names if name.partition(".")[2] == f"{queue}.msg"):
+            path = folder / name
             # kombu's goes through the folder for temporary files: where that is another disk, two
             # workers can take one message, and each spoil the other's copy.
             taken = path.with_suffix(".taken")
