@@ -37,7 +37,7 @@ HEAD = """# Benchmarks
 Printed and written by `make bench ARGS=--write`. Ratios are what counts: the ways took turns on
 the same photos in the same run. "Limit" is the networks' multiply-accumulates at the rate of
 NumPy's float32 matrix product with as many threads. Memory is looked at for as many photos as
-PHOTOS in the environment says, 200 if nothing.
+PHOTOS in the environment says, 200 if nothing. Sections may be of different days (`--only`).
 """
 
 

@@ -94,7 +94,8 @@ def scaling(table: Table, rounds: int, _: Path | None) -> None:
     wall = np.full((max(sides), max(sides), 3), 90, np.uint8)
     wall += np.random.default_rng(0).integers(0, 60, wall.shape).astype(np.uint8)
     plain = [np.ascontiguousarray(wall[:side, :side]) for side in sides]
-    row("pixels, no faces", detector, plain, [side**2 / 1e6 for side in sides], table, rounds)
+    megapixels = [side**2 / 1e6 for side in sides]
+    row("pixels, no faces", "{:.1f} megapixels", detector, plain, megapixels, table, rounds)
     counts = (1, 4, 9, 16, 25)
     crowds = []
     for across in (1, 2, 3, 4, 5):
@@ -102,11 +103,12 @@ def scaling(table: Table, rounds: int, _: Path | None) -> None:
         faces = scenes.tiled(across, scenes.portrait()[:320, 100:420])
         crowd[: faces.shape[0], : faces.shape[1]] = faces
         crowds.append(crowd)
-    row("faces, 1600x1600 pixels", detector, crowds, list(counts), table, rounds)
+    row("faces, 1600x1600 pixels", "{}", detector, crowds, list(counts), table, rounds)
 
 
 def row(
     name: str,
+    unit: str,
     detector: MTCNN,
     images: list[Image],
     sizes: list[Any],
@@ -118,9 +120,8 @@ def row(
         for image in images
     ]
     _, _, fit = line_through(sizes, seconds)
-    cells = (f"{size:.1f}: {time * 1000:.0f} ms" for size, time in zip(sizes, seconds, strict=True))
-    listed = list(cells)
-    table.row(name, listed[0], listed[-1], f"{fit:.3f}")
+    first, last = (f"{unit.format(sizes[at])}: {seconds[at] * 1000:.0f} ms" for at in (0, -1))
+    table.row(name, first, last, f"{fit:.3f}")
 
 
 def detection_ways(image: Image) -> Mapping[str, Way]:
