@@ -52,7 +52,12 @@ def decide(photos: Iterable[Photo]) -> None:
             side = faces[True] < SHARE * (faces[True] + faces[False])
         note(photo, side)
         photo.held_out = side
-    Photo.objects.bulk_update(undecided, ["held_out"], batch_size=500)
+    for side in (True, False):
+        chosen = [photo.pk for photo in undecided if photo.held_out is side]
+        for start in range(0, len(chosen), 500):
+            # Not those that somebody else has decided meanwhile.
+            open_still = Photo.objects.filter(pk__in=chosen[start : start + 500], held_out=None)
+            open_still.update(held_out=side)
 
 
 def together(photos: Iterable[Photo]) -> dict[UUID, str]:

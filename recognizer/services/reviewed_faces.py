@@ -57,12 +57,10 @@ class ReviewedFace:
     Attributes:
         face: the row.
         votes: how many said what, by COLUMNS.
-        group: the same for all faces of an owner, and not to be traced to a person.
     """
 
     face: Face
     votes: Mapping[str, int]
-    group: str
 
     @property
     def majority(self) -> str:
@@ -116,9 +114,7 @@ def lent_photos() -> Iterable[LentPhoto]:
     )
     ordered = _lent().filter(faces__opinions__gt=0).distinct().order_by("created", "pk")
     for photo in ordered.prefetch_related(Prefetch("faces", queryset=reviewed)).iterator(100):
-        group = salted_hmac("reviewed faces", f"user:{photo.user_id}").hexdigest()[:16]
-        faces = [ReviewedFace(face, _votes(face), group) for face in photo.faces.all()]
-        yield photo, faces
+        yield photo, [ReviewedFace(face, _votes(face)) for face in photo.faces.all()]
 
 
 def count_lent() -> Counter[bool | None]:
@@ -131,17 +127,18 @@ def export(
     folder: Path,
     layout: Layout = Layout.VOTES,
     *,
-    split: bool = False,
     preprocessing: Preprocessing | None = None,
     watch: Watch | None = None,
 ) -> Exported:
     """Write the reviewed faces into a new folder, as the model would see them, but larger.
 
+    Each face is written on the side of its photo (`held_out`), so that who trains on them keeps
+    apart what this site's models learn from and what they are measured by.
+
     Args:
         folder: must not be there yet; it appears whole or not at all.
-        layout: VOTES gives faces/*.png and votes.csv; FOLDERS gives <emotion>/*.png of the faces
-            that most reviewers agree on.
-        split: write down which faces are held out, see `held_out.decide`; of VOTES only.
+        layout: VOTES gives faces/*.png and votes.csv; FOLDERS gives train/<emotion>/*.png and
+            test/<emotion>/*.png of the faces that most reviewers agree on.
         preprocessing: how the model wants its faces; if not given, that of the model in use.
         watch: sees the photos go by, as a progress bar does.
 
@@ -155,7 +152,7 @@ def export(
     draft.mkdir()
     try:
         cut = preprocessing or model_versions.classifier().card.preprocessing
-        exported = _write(draft, layout, split, cut, watch)
+        exported = _write(draft, layout, cut, watch)
         if not exported.faces:
             raise ExportError(
                 "There is no face to export: none has been reviewed of an owner who lends theirs "
@@ -191,14 +188,11 @@ def _lent() -> PhotoQuerySet:
 
 
 def _write(
-    folder: Path, layout: Layout, split: bool, preprocessing: Preprocessing, watch: Watch | None
+    folder: Path, layout: Layout, preprocessing: Preprocessing, watch: Watch | None
 ) -> Exported:
-    together: Mapping[UUID, str] = {}
-    if split:
-        photos = [photo for photo, _ in lent_photos()]
-        held_out.decide(photos)
-        together = held_out.together(photos)
-    written = _Written(folder, together)
+    photos = [photo for photo, _ in lent_photos()]
+    held_out.decide(photos)
+    written = _Written(folder, held_out.together(photos))
     unreadable, divided = 0, 0
     lent = lent_photos()
     if watch:
@@ -213,8 +207,10 @@ def _write(
             if layout == Layout.FOLDERS and one.majority not in EMOTIONS:
                 divided += 1
                 continue
-            place = one.majority if layout == Layout.FOLDERS else "faces"
-            written.add(photo, one, _crop(image, one.face, preprocessing), place, split)
+            place = "faces"
+            if layout == Layout.FOLDERS:
+                place = f"{'test' if photo.held_out else 'train'}/{one.majority}"
+            written.add(photo, one, _crop(image, one.face, preprocessing), place)
     if layout == Layout.VOTES:
         written.list_votes()
     return replace(written.exported, unreadable=unreadable, divided=divided)
@@ -231,20 +227,16 @@ class _Written:
         self._people: set[int | None] = set()
         self._photos: set[str] = set()
 
-    def add(
-        self, photo: Photo, one: ReviewedFace, crop: NDArray[np.uint8], place: str, split: bool
-    ) -> None:
+    def add(self, photo: Photo, one: ReviewedFace, crop: NDArray[np.uint8], place: str) -> None:
         # Random names: neither a person nor a photo can be told from them.
         name = f"{place}/{secrets.token_hex(12)}.png"
-        (self._folder / place).mkdir(exist_ok=True)
+        (self._folder / place).mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(self._folder / name), crop)
         votes = [one.votes[column] for column in COLUMNS]
-        group = one.group
-        if split:
-            # A person may have photos on both sides, so what stays together is another matter.
-            stays_with = self._together.get(photo.pk, photo.sha256)
-            group = salted_hmac("split faces", stays_with).hexdigest()[:16]
-        side = (HELD_OUT if photo.held_out else LEARNED) if split else ""
+        # Not to be traced to a person or a photo.
+        stays_with = self._together.get(photo.pk, photo.sha256)
+        group = salted_hmac("split faces", stays_with).hexdigest()[:16]
+        side = HELD_OUT if photo.held_out else LEARNED
         self._rows.append([name, *votes, side, group])
         self._prints.append(hashlib.sha256(crop.tobytes()).hexdigest() + f" {votes} {side}")
         self._people.add(photo.user_id)

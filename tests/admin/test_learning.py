@@ -281,10 +281,11 @@ def downloaded(client: Client, layout: str) -> list[str]:
 def test_the_reviewed_faces_are_downloaded(learner_client: Client, reviewed: Photo) -> None:
     folder = "reviewed-faces"
     assert downloaded(learner_client, "votes") == [f"{folder}/faces"] * 2 + [f"{folder}/votes.csv"]
-    assert downloaded(learner_client, "folders") == [f"{folder}/fear", f"{folder}/happy"]
+    expected = [f"{folder}/train/{emotion}" for emotion in ("fear", "happy")]
+    assert downloaded(learner_client, "folders") == expected
     assert downloaded(learner_client, "nonsense") == downloaded(learner_client, "votes")
-    # Which side a face is on is decided when a model learns, and not here.
-    assert Photo.objects.get(pk=reviewed.pk).held_out is None
+    # What this site's models are measured by is kept apart from what others learn from.
+    assert Photo.objects.get(pk=reviewed.pk).held_out is False
 
 
 def test_with_nothing_to_download_it_says_so(

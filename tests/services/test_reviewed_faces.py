@@ -70,7 +70,7 @@ def test_the_training_room_reads_what_is_exported(reviewed: Photo, tmp_path: Pat
     faces = read_dataset(tmp_path / "data").faces
     named = [CLASSES[column] for column in faces.votes.argmax(axis=1)]
     assert sorted(named) == ["fear", "happy"]
-    # One owner: all on one side.
+    # One photo: all on one side.
     assert len(set(faces.splits.tolist())) == 1
     image = cv2.imread(str(next((tmp_path / "data" / "faces").iterdir())), cv2.IMREAD_GRAYSCALE)
     assert image is not None
@@ -85,7 +85,7 @@ def test_class_folders_hold_what_most_agree_on(
     judge(reviewed.faces.get(number=1), ruth, "correct", "anger")
     exported = reviewed_faces.export(tmp_path / "data", Layout.FOLDERS)
     assert (exported.faces, exported.divided) == (1, 1)
-    assert [path.name for path in (tmp_path / "data").iterdir()] == ["fear"]
+    assert [path.parent.name for path in (tmp_path / "data" / "train").glob("*/*.png")] == ["fear"]
 
 
 def test_votes_are_kept_as_a_distribution(reviewed: Photo, reviewer: User, tmp_path: Path) -> None:
@@ -174,8 +174,8 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_split_export_says_on_which_side_each_face_is(site: list[Photo], tmp_path: Path) -> None:
-    exported = reviewed_faces.export(tmp_path / "data", split=True)
+def test_an_export_says_on_which_side_each_face_is(site: list[Photo], tmp_path: Path) -> None:
+    exported = reviewed_faces.export(tmp_path / "data")
     sides = Counter(Photo.objects.values_list("held_out", flat=True))
     assert (exported.faces, exported.photos, exported.people) == (20, 10, 2)
     assert exported.held_out == 2 * sides[True]
@@ -186,8 +186,16 @@ def test_a_split_export_says_on_which_side_each_face_is(site: list[Photo], tmp_p
     assert Counter(faces.splits.tolist()) == splits
 
 
+def test_class_folders_keep_the_sides_apart(site: list[Photo], tmp_path: Path) -> None:
+    exported = reviewed_faces.export(tmp_path / "data", Layout.FOLDERS)
+    assert exported.held_out == 2 * Photo.objects.filter(held_out=True).count() > 0
+    faces = read_dataset(tmp_path / "data").faces
+    assert (faces.splits == "PublicTest").sum() == exported.held_out
+    assert len(faces) == exported.faces == 20
+
+
 def test_faces_and_copies_of_a_photo_are_one_group(site: list[Photo], tmp_path: Path) -> None:
-    reviewed_faces.export(tmp_path / "data", split=True)
+    reviewed_faces.export(tmp_path / "data")
     rows = rows_of(tmp_path / "data")
     # Nine pictures of two faces, and one that was sent twice.
     assert sorted(Counter(row["group"] for row in rows).values()) == [2] * 8 + [4]
@@ -202,7 +210,7 @@ def test_where_many_people_lend_a_person_is_a_group(
         lend(user, True)
         for seed in (100 + 2 * number, 101 + 2 * number):
             readable(owned_by(user), seed, reviewer)
-    reviewed_faces.export(tmp_path / "data", split=True)
+    reviewed_faces.export(tmp_path / "data")
     rows = rows_of(tmp_path / "data")
     sizes = Counter(row["group"] for row in rows)
     assert list(sizes.values()).count(4) >= held_out.ENOUGH_PEOPLE
@@ -212,14 +220,8 @@ def test_where_many_people_lend_a_person_is_a_group(
     read_dataset(tmp_path / "data")
 
 
-def test_a_plain_export_decides_nothing(site: list[Photo], tmp_path: Path) -> None:
-    reviewed_faces.export(tmp_path / "data")
-    assert not Photo.objects.exclude(held_out=None).exists()
-    assert {row["split"] for row in rows_of(tmp_path / "data")} == {""}
-
-
 def test_names_of_a_split_export_tell_nothing(site: list[Photo], tmp_path: Path) -> None:
-    reviewed_faces.export(tmp_path / "data", split=True)
+    reviewed_faces.export(tmp_path / "data")
     table = (tmp_path / "data" / "votes.csv").read_text()
     for photo in site:
         assert photo.sha256[:16] not in table
@@ -230,7 +232,7 @@ def test_the_fingerprint_is_of_what_is_learned_from(
     site: list[Photo], alice: User, reviewer: User, tmp_path: Path
 ) -> None:
     def fingerprint(name: str) -> str:
-        return reviewed_faces.export(tmp_path / name, split=True).fingerprint
+        return reviewed_faces.export(tmp_path / name).fingerprint
 
     first = fingerprint("first")
     assert fingerprint("again") == first
@@ -252,7 +254,7 @@ def test_faces_are_cut_as_the_model_that_learns_wants_them(
 ) -> None:
     def exported(name: str, preprocessing: Preprocessing | None) -> str:
         folder = tmp_path / name
-        return reviewed_faces.export(folder, split=True, preprocessing=preprocessing).fingerprint
+        return reviewed_faces.export(folder, preprocessing=preprocessing).fingerprint
 
     own = model_versions.classifier().card.preprocessing
     assert exported("own", own) == exported("not given", None)
@@ -265,14 +267,14 @@ def test_what_is_lent_no_longer_leaves_and_comes_back_to_its_side(
     def sides() -> dict[object, bool | None]:
         return dict(Photo.objects.values_list("pk", "held_out"))
 
-    reviewed_faces.export(tmp_path / "first", split=True)
+    reviewed_faces.export(tmp_path / "first")
     first = sides()
     lend(bob, False)
-    exported = reviewed_faces.export(tmp_path / "without", split=True)
+    exported = reviewed_faces.export(tmp_path / "without")
     assert (exported.faces, exported.people) == (10, 1)
     lend(bob, True)
     Photo.objects.filter(pk=site[0].pk).update(deleted_at=timezone.now())
-    assert reviewed_faces.export(tmp_path / "deleted", split=True).faces == 18
+    assert reviewed_faces.export(tmp_path / "deleted").faces == 18
     assert sides() == first
 
 
@@ -282,7 +284,7 @@ def test_lent_faces_are_counted_by_their_side(
     readable(GUEST, 20, reviewer)
     add_faces(make_photos(owned_by(bob), 1), 3)  # not reviewed
     assert reviewed_faces.count_lent() == {None: 20}
-    exported = reviewed_faces.export(tmp_path / "data", split=True)
+    exported = reviewed_faces.export(tmp_path / "data")
     held_out = exported.held_out
     assert reviewed_faces.count_lent() == {True: held_out, False: 20 - held_out}
     Photo.objects.filter(pk=site[0].pk).update(deleted_at=timezone.now())
@@ -294,7 +296,7 @@ def test_lent_faces_are_counted_by_their_side(
 def test_a_guests_photo_gets_no_side(site: list[Photo], reviewer: User, tmp_path: Path) -> None:
     # Not even as a copy of one that is lent.
     photo = readable(GUEST, 0, reviewer)
-    exported = reviewed_faces.export(tmp_path / "data", split=True)
+    exported = reviewed_faces.export(tmp_path / "data")
     photo.refresh_from_db()
     assert photo.held_out is None
     assert exported.faces == 20

@@ -25,7 +25,7 @@ class Command(TrainingCommand):
             "--layout",
             choices=[layout.value for layout in Layout],
             default=Layout.VOTES.value,
-            help="images with votes.csv, or one folder for each emotion (%(default)s)",
+            help="images with votes.csv, or train/<emotion>/ and test/<emotion>/ (%(default)s)",
         )
 
     def handle(self, **options: Any) -> None:
@@ -36,7 +36,9 @@ class Command(TrainingCommand):
             raise CommandError(str(error)) from error
         except OSError as error:
             raise unusable(error) from error
-        self.stdout.write(f"{exported.faces} faces are in {folder}.")
+        self.stdout.write(
+            f"{exported.faces} faces are in {folder}, {exported.held_out} of them held out."
+        )
         if exported.unreadable:
             self.stdout.write(f"{exported.unreadable} photos could not be read any more.")
         if exported.divided:

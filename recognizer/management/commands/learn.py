@@ -96,7 +96,7 @@ class Command(TrainingCommand):
         # Gone when the run ends: what owners delete tomorrow must not lie about.
         with TemporaryDirectory(prefix="webemotion-learn-") as place:
             exported = reviewed_faces.export(
-                Path(place) / "faces", split=True, preprocessing=old.card.preprocessing
+                Path(place) / "faces", preprocessing=old.card.preprocessing
             )
             reading = read_dataset(Path(place) / "faces", size=size)
         learned, held_out = training_and_held_out(reading)
