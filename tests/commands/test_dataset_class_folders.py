@@ -10,8 +10,9 @@ from recognizer.training.datasets.classes import CLASSES
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.datasets.packing import Packing, pack
 from recognizer.training.datasets.reading import read_dataset
-from recognizer.training.datasets.votes import VotedFace, write_votes
+from recognizer.training.datasets.votes import VotedFace
 from tests.training.pictures import tight_crop, write_picture
+from tests.training.votes import write_votes
 
 FER2013_ORDER = ("anger", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 

@@ -11,10 +11,11 @@ from django.core.management import CommandError, call_command
 
 from recognizer.management import reports
 from recognizer.training.datasets.classes import CLASSES
-from recognizer.training.datasets.votes import VotedFace, write_votes
+from recognizer.training.datasets.votes import VotedFace
 from recognizer.vision import classification
 from tests.training.drawing import SHOWN, draw_face, write_ferplus
 from tests.training.pictures import write_picture
+from tests.training.votes import write_votes
 from tests.vision.tiny_model import write_tiny_model
 
 

@@ -12,12 +12,13 @@ from pytest_django import Settings
 from recognizer.services import model_store
 from recognizer.training.datasets.classes import CLASSES
 from recognizer.training.datasets.faces import Faces
-from recognizer.training.datasets.votes import VotedFace, write_votes
+from recognizer.training.datasets.votes import VotedFace
 from recognizer.training.soft_labels import teach
 from recognizer.vision.classification import OnnxClassifier
 from recognizer.vision.preprocessing import normalize
 from tests.training.drawing import SHOWN, draw_face, write_drawn_set
 from tests.training.test_framing import Whole
+from tests.training.votes import write_votes
 from tests.vision.tiny_model import write_tiny_model
 
 

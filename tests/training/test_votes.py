@@ -8,8 +8,9 @@ from recognizer.training.datasets.classes import CLASSES
 from recognizer.training.datasets.faces import DatasetError, majority
 from recognizer.training.datasets.reading import read_dataset
 from recognizer.training.datasets.result import BadParts
-from recognizer.training.datasets.votes import VotedFace, scaled, write_votes
+from recognizer.training.datasets.votes import VotedFace, scaled
 from tests.training.drawing import draw_face
+from tests.training.votes import write_votes
 
 
 def ballot(**counts: int) -> tuple[int, ...]:
@@ -82,6 +83,23 @@ def test_as_further_images_they_are_training_but_for_what_they_hold_out(
     assert any("holds out 1 of its faces" in note for note in reading.notes)
 
 
+def test_nobody_who_is_held_out_comes_back_with_further_images(tmp_path: Path) -> None:
+    first = [
+        VotedFace("a.png", ballot(sad=1), "anna", "Training"),
+        VotedFace("b.png", ballot(sad=1), "bert", "PublicTest"),
+    ]
+    later = [VotedFace(f"{name}.png", ballot(sad=1), name) for name in ("anna", "bert", "carl")]
+    places = [tmp_path / "first", tmp_path / "later"]
+    for place, faces in zip(places, (first, later), strict=True):
+        place.mkdir()
+        export(place, faces)
+    reading = read_dataset(places[0], extra=[places[1]])
+    assert reading.faces.groups.tolist() == ["anna", "bert", "anna", "carl"]
+    assert reading.further == 2
+    assert [Path(origin).name for origin in reading.origins[2:]] == ["anna.png", "carl.png"]
+    assert any(note.startswith("1 further faces were left out") for note in reading.notes)
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -117,22 +135,3 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
     (tmp_path / "votes.csv").write_text("file,anger\n")
     with pytest.raises(DatasetError, match="lacks the columns contempt, disgust"):
         read_dataset(tmp_path)
-
-
-@pytest.mark.parametrize(
-    "faces",
-    [
-        [VotedFace("/etc/a.png", ballot(sad=1))],
-        [VotedFace("a.png", ballot())],
-        [VotedFace("a.png", ballot(sad=1), "", "test")],
-        [VotedFace("a.png", ballot(sad=1)), VotedFace("a.png", ballot(sad=1))],
-        [
-            VotedFace("a.png", ballot(sad=1), "g", "Training"),
-            VotedFace("b.png", ballot(sad=1), "g", "PublicTest"),
-        ],
-    ],
-)
-def test_what_could_not_be_read_back_is_not_written(faces: list[VotedFace], tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="cannot be written"):
-        write_votes(tmp_path, faces)
-    assert not list(tmp_path.iterdir())

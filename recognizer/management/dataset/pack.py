@@ -41,7 +41,6 @@ def run(options: dict[str, Any], report: Callable[[str], None]) -> None:
     output = options["output"]
     sources = (options["source"], options["ferplus"], *options["extra"])
     how = Packing(
-        size=options["size"],
         shards=options["shards"],
         split=options["split"],
         seed=options["seed"],

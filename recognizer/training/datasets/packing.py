@@ -27,7 +27,6 @@ from recognizer.training.datasets.outputs import Parts, whole_folder
 from recognizer.training.datasets.splitting import random_split
 from recognizer.training.preparation import image_digests
 from recognizer.vision.emotions import EMOTIONS
-from recognizer.vision.preprocessing import Preprocessing, crop_face
 
 INDEX: Final = "index.json"
 FORMAT: Final = "webemotion-faces"
@@ -43,7 +42,6 @@ class Packing:
     """How to pack.
 
     Attributes:
-        size: side of the pictures in pixels; they are resized as serving resizes a crop.
         shards: files for each split; fewer, if the split has fewer faces.
         split: "official" keeps the source's splits; "random" makes a Training split of 0.8 and a
             PublicTest split of 0.2, with equal pictures and groups on the same side.
@@ -54,16 +52,12 @@ class Packing:
         DatasetError: a number is out of range.
     """
 
-    size: int = 48
     shards: int = 8
     split: SplitRule = "official"
     seed: int = 1
     sources: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        smallest, largest = SIZES
-        if not smallest <= self.size <= largest:
-            raise DatasetError(f"The size must be {smallest} to {largest}, not {self.size}.")
         if not 1 <= self.shards <= MOST_SHARDS:
             raise DatasetError(f"There must be 1 to {MOST_SHARDS:,} shards, not {self.shards}.")
         if self.seed < 0:
@@ -133,7 +127,7 @@ def pack(faces: Faces, output: Path, how: Packing, further: int = 0) -> Index:
     if not len(faces):
         raise DatasetError("There are no faces to pack.")
     if how.split == "random":
-        pictures = _equal_pictures(faces, how.size)
+        pictures = np.unique(image_digests(faces.images), return_inverse=True)[1]
         faces = replace(faces, splits=random_split(pictures, faces.groups, further, how.seed))
     about = {"packing": asdict(how), "data": _fingerprint(faces), "groups": faces.groups.tolist()}
     try:
@@ -141,31 +135,6 @@ def pack(faces: Faces, output: Path, how: Packing, further: int = 0) -> Index:
             return _write(faces, whole, how)
     except OSError as error:
         raise DatasetError(f"{output} cannot be written: {error.strerror}.") from error
-
-
-def _equal_pictures(faces: Faces, size: int) -> NDArray[np.int64]:
-    """(N,) numbers, the same for pictures that are equal once resized."""
-    at_once = 1024
-    digests = np.concatenate(
-        [
-            image_digests(_resized(faces.images[start : start + at_once], size))
-            for start in range(0, len(faces), at_once)
-        ]
-    )
-    return np.unique(digests, return_inverse=True)[1]
-
-
-def _resized(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    side = images.shape[1]
-    if side == size:
-        return images
-    whole, preprocessing = (0, 0, side, side), Preprocessing(size)
-    return np.stack(
-        [
-            crop_face(np.repeat(image[..., None], 3, axis=2), whole, None, preprocessing)
-            for image in images
-        ]
-    )
 
 
 def _fingerprint(faces: Faces) -> str:
@@ -180,7 +149,7 @@ def _write(faces: Faces, whole: Parts, how: Packing) -> Index:
             "named": faces.named[rows].astype(np.int64),
             "row": rows,
         }
-        content = tfrecord.encode(_resized(faces.images[rows], how.size), integers).tobytes()
+        content = tfrecord.encode(faces.images[rows], integers).tobytes()
         (whole.folder / file).write_bytes(content)
         sha256 = hashlib.sha256(content).hexdigest()
         shard = Shard(file=file, split=split, faces=len(rows), bytes=len(content), sha256=sha256)
@@ -193,7 +162,7 @@ def _write(faces: Faces, whole: Parts, how: Packing) -> Index:
             shards.append(Shard.model_validate(shard))
             bar.update(len(rows))
     index = Index(
-        size=how.size,
+        size=faces.images.shape[1],
         split=how.split,
         seed=how.seed,
         sources=list(how.sources),

@@ -1,7 +1,8 @@
 """What reading a data set gives: its faces, and what was wrong with it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 from typing import Final, Literal
 
@@ -55,6 +56,16 @@ class Reading:
     notes: tuple[str, ...] = ()
     further: int = 0
     files: tuple[Path, ...] = ()
+
+    def where(self, mask: NDArray[np.bool_]) -> "Reading":
+        """The rows for which the mask, (N,), is true."""
+        return replace(
+            self,
+            faces=self.faces.where(mask),
+            sizes=self.sizes[mask],
+            origins=tuple(compress(self.origins, mask)),
+            files=tuple(compress(self.files, mask)),
+        )
 
 
 class BadParts(DatasetError):
@@ -118,9 +129,17 @@ def tell_skipped(problems: Sequence[Problem], report: Callable[[str], None]) -> 
 
 
 def joined(readings: Sequence[Reading]) -> Reading:
-    """Several readings as one, in order; the first one's layout names it."""
+    """Several readings as one, in order; the first one's layout names it.
+
+    What the others have of people and characters (`groups`) that the first one holds out is left
+    out, with a note: nobody's face is to be on both sides.
+    """
+    first = readings[0]
     if len(readings) == 1:
-        return readings[0]
+        return first
+    held_out = first.faces.groups[first.faces.splits != "Training"]
+    apart = np.unique(held_out[held_out != ""])
+    readings = [first, *(_without(reading, apart) for reading in readings[1:])]
     parts = [reading.faces for reading in readings]
     faces = Faces(
         np.concatenate([part.images for part in parts]),
@@ -132,7 +151,7 @@ def joined(readings: Sequence[Reading]) -> Reading:
     )
     return Reading(
         faces,
-        readings[0].layout,
+        first.layout,
         np.concatenate([reading.sizes for reading in readings]),
         tuple(origin for reading in readings for origin in reading.origins),
         tuple(problem for reading in readings for problem in reading.problems),
@@ -142,3 +161,14 @@ def joined(readings: Sequence[Reading]) -> Reading:
         if all(reading.files for reading in readings)
         else (),
     )
+
+
+def _without(further: Reading, groups: NDArray[np.str_]) -> Reading:
+    concerned = np.isin(further.faces.groups, groups)
+    if not concerned.any():
+        return further
+    note = (
+        f"{concerned.sum()} further faces were left out: others of the same person, photo or "
+        f"character are held out."
+    )
+    return replace(further.where(~concerned), notes=(*further.notes, note))

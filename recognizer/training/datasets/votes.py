@@ -69,31 +69,6 @@ class VotedFace:
         return ""
 
 
-def write_votes(folder: Path, faces: Iterable[VotedFace]) -> Path:
-    """Write `folder`/votes.csv; the images are the caller's to write.
-
-    Returns:
-        the file's path. It is there whole or not at all.
-
-    Raises:
-        DatasetError: a row that could not be read back, a file named twice, or a group in two
-            splits.
-    """
-    faces = list(faces)
-    problems = [Problem(face.file, face.wrong()) for face in faces if face.wrong()]
-    problems += _repeated(faces)
-    _splits_of_groups(faces, problems)
-    if problems:
-        raise DatasetError(f"These votes cannot be written. {problems[0]}")
-    path = folder / VOTES_FILE
-    unfinished = path.with_suffix(".csv.part")
-    with unfinished.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["file", *CLASSES, "split", "group"])
-        writer.writerows([face.file, *face.votes, face.split, face.group] for face in faces)
-    return unfinished.replace(path)
-
-
 def plan_votes(root: Path, hold_out: bool) -> Plan | None:
     """What votes.csv says is in a folder; None for a folder without one.
 
