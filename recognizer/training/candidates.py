@@ -18,7 +18,7 @@ from recognizer.training import evaluation, export, fitted, release
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.finetuning import FineTuned, FineTuning, Origin, fine_tune
 from recognizer.training.fitted import logits
-from recognizer.training.forgetting import NoFaceRule, noise
+from recognizer.training.forgetting import Serving, noise
 from recognizer.training.networks import network_from
 from recognizer.training.preparation import TrainingSet
 from recognizer.training.settings import SettingsError
@@ -83,11 +83,10 @@ def learn(
     """
     how = how or FineTuning()
     model = ancestor(old.weights.parent, old.card)
-    whole, no_face = model, None
+    whole = model
     if NOT_A_FACE_HEAD in old.card.heads:
         whole = _with_no_face_head(model, old, reviewed.images)
-        no_face = NoFaceRule(old.card.heads[NOT_A_FACE_HEAD], old.card.uncertainty.not_a_face)
-    tuned = fine_tune(whole, reviewed, origin, how, report, no_face)
+    tuned = fine_tune(whole, reviewed, origin, how, report, Serving.of(old.card))
     folder.mkdir(parents=True, exist_ok=True)
     # The layers are the same; a network that is loaded again has no head that was added.
     model.save_weights(folder / fitted.EXPORTED)

@@ -26,14 +26,14 @@ from sklearn.model_selection import GroupKFold  # type: ignore[import-untyped, u
 from recognizer.training.augmentation import Augmentation, augment
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.fitted import logits
-from recognizer.training.forgetting import Exam, NoFaceRule, exam, noise
+from recognizer.training.forgetting import AS_FITTED, Exam, Serving, exam, noise
 from recognizer.training.losses import cross_entropy
 from recognizer.training.networks import HEAD_WIDTHS
 from recognizer.training.non_faces import background
 from recognizer.training.optimizers import decay_kernels_only
 from recognizer.training.preparation import TrainingSet
 from recognizer.training.ways import Losses, NothingLearned, Way, losses_of, way_of, worth_trying
-from recognizer.vision.cards import NOT_A_FACE_HEAD
+from recognizer.vision.cards import MAIN_HEAD, NOT_A_FACE_HEAD
 from recognizer.vision.preprocessing import normalize
 
 Weights = list[NDArray[np.float32]]
@@ -111,7 +111,7 @@ def fine_tune(
     origin: Origin | None,
     how: FineTuning,
     report: Callable[[str], None],
-    no_face: NoFaceRule | None = None,
+    serving: Serving = AS_FITTED,
 ) -> FineTuned:
     """Fine-tune a network on reviewed faces.
 
@@ -122,7 +122,7 @@ def fine_tune(
         origin: what the network came from, if it is at hand.
         how: the settings.
         report: called with a line per fit.
-        no_face: when the head `not_a_face` says that there is none; with that head only.
+        serving: what the network's logits mean where its model is served.
 
     Raises:
         NothingLearned: too few faces, or all of one group, or no way from the old weights lowers
@@ -135,10 +135,10 @@ def fine_tune(
         )
     old = model.get_weights()
     tuner = _Tuner(model, origin.replay if origin else None, how)
-    ways, losses = _cross_validated(model, tuner, reviewed, how, report, no_face)
+    ways, losses = _cross_validated(model, tuner, reviewed, how, report, serving)
     tried = worth_trying(ways, losses, reviewed.groups)
     new = tuner.tuned(reviewed, np.arange(len(reviewed)), fit=0)
-    questions = exam(reviewed.images, origin.guard if origin else None, no_face, how.seed)
+    questions = exam(reviewed.images, origin.guard if origin else None, serving, how.seed)
     best = _short_enough(model, old, new, tried, questions, how.forgotten)
     model.set_weights(_between(old, new, best.share))
     report(
@@ -154,11 +154,12 @@ def _cross_validated(
     reviewed: TrainingSet,
     how: FineTuning,
     report: Callable[[str], None],
-    no_face: NoFaceRule | None,
+    serving: Serving,
 ) -> tuple[tuple[Way, ...], Losses]:
     """How each way does on faces that had no say in it, the old network first."""
     old, shares = model.get_weights(), (0.0, *how.ways)
-    said = {share: np.zeros((len(reviewed), HEAD_WIDTHS["ferplus"])) for share in shares}
+    losses = {share: np.zeros(len(reviewed)) for share in shares}
+    named = {share: np.zeros(len(reviewed), np.int64) for share in shares}
     none = {share: np.zeros(len(reviewed), bool) for share in shares}
     folds = _folds(reviewed, how)
     count = int(folds.max()) + 1
@@ -167,15 +168,16 @@ def _cross_validated(
         left_out = folds == fold
         for share in shares:
             model.set_weights(_between(old, new, share))
-            answers = logits(model, reviewed.images[left_out])
-            said[share][left_out] = answers["ferplus"]
-            if no_face:
-                none[share][left_out] = no_face.speaks(answers)
+            said = logits(model, reviewed.images[left_out])
+            votes = reviewed.ferplus[left_out]
+            losses[share][left_out] = losses_of(said[MAIN_HEAD].astype(np.float64), votes)
+            named[share][left_out] = serving.named(said)
+            none[share][left_out] = serving.none(said)
         model.set_weights(old)
         report(f"Fold {fold + 1} of {count} is done.")
-    losses = {share: losses_of(said[share], reviewed.ferplus) for share in shares}
     ways = tuple(
-        way_of(share, losses[share], said[share], none[share], reviewed.ferplus) for share in shares
+        way_of(share, losses[share], named[share], none[share], reviewed.ferplus)
+        for share in shares
     )
     return ways, losses
 

@@ -4,7 +4,7 @@ Importing this module imports TensorFlow.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import keras
@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.fitted import logits
 from recognizer.training.non_faces import background
-from recognizer.vision.cards import NOT_A_FACE_HEAD, Head
+from recognizer.training.ways import too_many
+from recognizer.vision.cards import MAIN_HEAD, NOT_A_FACE_HEAD, Head, ModelCard
 from recognizer.vision.classification import calibrate
+from recognizer.vision.emotions import EMOTIONS
 
-CALLED_NONE: Final = 0.005
-"""Share of the faces that more than before may be called no face; one face always may."""
 MISSED: Final = 0.05
 """Share of what is no face that may be missed and was not before; one picture always may."""
 NOISE: Final = 100
@@ -26,23 +26,47 @@ BACKGROUNDS: Final = 300
 """Pictures made up for an `Exam`."""
 
 
+Logits = Mapping[str, NDArray[np.float32]]
+"""(N, K) of each head."""
+
+
 @dataclass(frozen=True)
-class NoFaceRule:
-    """When a network with the head `not_a_face` says that there is no face.
+class Serving:
+    """What a network's logits mean where its model is served.
 
     Attributes:
-        head: the card's.
-        threshold: probability above which it says so.
+        emotions: the card's head, with the bias that lifts rare emotions.
+        not_a_face: the card's head; None for a model without it.
+        threshold: probability of "no face" above which there is none.
     """
 
-    head: Head
-    threshold: float
+    emotions: Head = field(default_factory=lambda: Head(EMOTIONS, 1.0))
+    not_a_face: Head | None = None
+    threshold: float = 1.0
 
-    def speaks(self, answers: Mapping[str, NDArray[np.float32]]) -> NDArray[np.bool_]:
-        """(N,) whether it does, from every head's logits."""
-        said = calibrate(answers[NOT_A_FACE_HEAD].astype(np.float64), self.head)[:, 0]
-        spoken: NDArray[np.bool_] = said > self.threshold
-        return spoken
+    @classmethod
+    def of(cls, card: ModelCard) -> "Serving":
+        return cls(
+            card.heads[MAIN_HEAD], card.heads.get(NOT_A_FACE_HEAD), card.uncertainty.not_a_face
+        )
+
+    def named(self, said: Logits) -> NDArray[np.int64]:
+        """(N,) the emotion that each face is called."""
+        probabilities = calibrate(said[MAIN_HEAD].astype(np.float64), self.emotions)
+        named: NDArray[np.int64] = probabilities.argmax(axis=1)
+        return named
+
+    def none(self, said: Logits) -> NDArray[np.bool_]:
+        """(N,) whether each picture is called no face."""
+        if self.not_a_face is None:
+            return np.zeros(len(said[MAIN_HEAD]), bool)
+        none = calibrate(said[NOT_A_FACE_HEAD].astype(np.float64), self.not_a_face)[:, 0]
+        called: NDArray[np.bool_] = none > self.threshold
+        return called
+
+
+AS_FITTED: Final = Serving()
+"""The largest logit is the answer, and everything is a face."""
 
 
 @dataclass(frozen=True)
@@ -68,25 +92,23 @@ class Exam:
         faces: (N, size, size) uint8; there may be none.
         labels: (N,) what most annotators said.
         non_faces: by kind, (M, size, size) uint8 pictures without a face.
-        rule: when the network says that there is none; None where it never does.
+        serving: what the network's logits mean.
     """
 
     faces: NDArray[np.uint8]
     labels: NDArray[np.int64]
     non_faces: Mapping[str, NDArray[np.uint8]]
-    rule: NoFaceRule | None
+    serving: Serving
 
     def of(self, model: keras.Model) -> Knowledge:
         """What a network knows."""
         said = logits(model, self.faces)
-        right = int((said["ferplus"].argmax(axis=1) == self.labels).sum())
-        if self.rule is None:
-            return Knowledge(right, 0, {})
         found = {
-            kind: int(self.rule.speaks(logits(model, images)).sum())
+            kind: int(self.serving.none(logits(model, images)).sum())
             for kind, images in self.non_faces.items()
         }
-        return Knowledge(right, int(self.rule.speaks(said).sum()), found)
+        right = int((self.serving.named(said) == self.labels).sum())
+        return Knowledge(right, int(self.serving.none(said).sum()), found)
 
     def lost(self, before: Knowledge, now: Knowledge, forgotten: float) -> str:
         """What is lost and may not be, after "Every fine-tuned model"; "" if nothing is.
@@ -105,20 +127,18 @@ class Exam:
         return ""
 
 
-def exam(
-    images: NDArray[np.uint8], guard: Faces | None, rule: NoFaceRule | None, seed: int
-) -> Exam:
+def exam(images: NDArray[np.uint8], guard: Faces | None, serving: Serving, seed: int) -> Exam:
     """The exam on held-out rows, if there are any, and on what is no face.
 
     Args:
         images: (N, size, size) uint8 faces to make backgrounds of; at least one.
         guard: held-out rows; those count that agree on an emotion, and those that show no face.
-        rule: see `Exam`.
+        serving: see `Exam`; without the head `not_a_face`, nothing is asked about what is no face.
         seed: of what is made up.
     """
     rows = guard.agreed if guard else np.zeros(0, bool)
     non_faces = {}
-    if rule:
+    if serving.not_a_face:
         rng = np.random.default_rng(seed)
         size = images.shape[1]
         sources = images[rng.integers(0, len(images), BACKGROUNDS)]
@@ -129,13 +149,8 @@ def exam(
         if guard:
             non_faces["rows marked as no face"] = guard.images[guard.non_face & ~rows]
     if guard is None:
-        return Exam(images[:0], np.zeros(0, np.int64), non_faces, rule)
-    return Exam(guard.images[rows], guard.majority[rows], non_faces, rule)
-
-
-def too_many(before: int, now: int, faces: int) -> bool:
-    """Are noticeably more of so many faces called no face than before?"""
-    return now - before > max(1.0, CALLED_NONE * faces)
+        return Exam(images[:0], np.zeros(0, np.int64), non_faces, serving)
+    return Exam(guard.images[rows], guard.majority[rows], non_faces, serving)
 
 
 def noise(count: int, size: int, rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -1,18 +1,18 @@
 """How far to go from the old weights of a network to its fine-tuned ones.
 
 Some of the way keeps what the network knew (robust fine-tuning, Wortsman et al., 2022); which
-share is chosen by how the ways do on faces that had no say in them. Importing this module imports
-TensorFlow.
+share is chosen by how the ways do on faces that had no say in them.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.training.forgetting import too_many
-
+CALLED_NONE: Final = 0.005
+"""Share of the faces that more than before may be called no face; one face always may."""
 Losses = Mapping[float, NDArray[np.float64]]
 """(N,) cross-entropy of each face, by the share of the way."""
 
@@ -41,13 +41,18 @@ class Way:
 def way_of(
     share: float,
     losses: NDArray[np.float64],
-    said: NDArray[np.float64],
+    named: NDArray[np.int64],
     none: NDArray[np.bool_],
     votes: NDArray[np.float32],
 ) -> Way:
-    """A way, by its losses, its logits and what it calls no face: (N,), (N, 8) and (N,)."""
-    right = said.argmax(axis=1) == votes.argmax(axis=1)
+    """A way, by its losses, what it calls each face, and what it calls no face: (N,) each."""
+    right = named == votes.argmax(axis=1)
     return Way(share, float(losses.mean()), float(right.mean()), float(none.mean()))
+
+
+def too_many(before: int, now: int, faces: int) -> bool:
+    """Are noticeably more of so many faces called no face than before?"""
+    return now - before > max(1.0, CALLED_NONE * faces)
 
 
 def losses_of(said: NDArray[np.float64], votes: NDArray[np.float32]) -> NDArray[np.float64]:

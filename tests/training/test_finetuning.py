@@ -24,7 +24,7 @@ from recognizer.training.finetuning import (
     size_of_weights,
 )
 from recognizer.training.fitted import logits
-from recognizer.training.forgetting import exam
+from recognizer.training.forgetting import AS_FITTED, exam
 from recognizer.training.networks import ResNet9
 from recognizer.training.ways import NothingLearned, Way
 from recognizer.vision.classification import OnnxClassifier, softmax
@@ -183,7 +183,7 @@ def test_the_way_ends_where_too_much_would_be_forgotten(network: Network, faces:
     head.set_weights([0 * kernel, 0 * bias + 10 * (np.arange(8) == EMOTIONS.index("contempt"))])
     new = model.get_weights()
     ways = [Way(share, 0.0, 0.0) for share in np.linspace(0, 1, 11).tolist()]
-    questions = exam(guard.images, guard, None, seed=0)
+    questions = exam(guard.images, guard, AS_FITTED, seed=0)
     lost = []
     for way in ways:
         model.set_weights(finetuning._between(old, new, way.share))

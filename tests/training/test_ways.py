@@ -1,9 +1,7 @@
 import numpy as np
 import pytest
 
-pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
-
-from recognizer.training.ways import NothingLearned, Way, losses_of, way_of, worth_trying
+from recognizer.training.ways import NothingLearned, Way, losses_of, too_many, way_of, worth_trying
 from recognizer.vision.classification import softmax
 
 
@@ -12,7 +10,7 @@ def test_a_way_is_measured_by_what_reviewers_said() -> None:
     said, votes = rng.normal(size=(50, 8)), rng.dirichlet(np.ones(8), 50).astype(np.float32)
     losses = losses_of(said, votes)
     np.testing.assert_allclose(losses, -(votes * np.log(softmax(said))).sum(axis=1), rtol=1e-6)
-    way = way_of(0.4, losses, said, np.arange(50) < 5, votes)
+    way = way_of(0.4, losses, said.argmax(axis=1), np.arange(50) < 5, votes)
     right = (said.argmax(axis=1) == votes.argmax(axis=1)).mean()
     assert (way.share, way.called_none) == (0.4, 0.1)
     assert (way.loss, way.accuracy) == pytest.approx((losses.mean(), right))
@@ -59,3 +57,11 @@ def test_a_way_that_calls_more_faces_none_is_not_gone() -> None:
     assert tried(0.5, 0.0, 0.0) == [0.0, 0.2, 0.4]
     with pytest.raises(NothingLearned, match="takes more of them for no face"):
         tried(0.0, 0.02, 0.02)
+
+
+def test_one_face_more_may_be_called_none() -> None:
+    assert not too_many(0, 1, 30)
+    assert too_many(0, 2, 30)
+    assert not too_many(10, 15, 1000)
+    assert too_many(10, 16, 1000)
+    assert not too_many(10, 0, 1000)
