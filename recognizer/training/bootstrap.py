@@ -1,9 +1,10 @@
 """95% bootstrap intervals of every headline number: the rows are drawn anew, many times.
 
 Efron and Tibshirani, "An Introduction to the Bootstrap" (1993); percentile intervals. The ECE is
-the exception: it takes noise for miscalibration, so resamples lie above the estimate; its
-interval is moved back by their bias, and begins at 0 where the estimate is no more than a
-calibrated model could show by chance, as it is then no sign of any miscalibration.
+the exception: it takes noise for miscalibration, so resamples lie above the estimate, and the
+estimate above the truth by about as much. Its interval ends at the resamples' quantile less that
+bias and begins at theirs less twice the bias; it begins at 0 where the estimate is no more than
+a calibrated model could show by chance, as it is then no sign of any miscalibration.
 
 Where rows belong together, all of a group are drawn at once (the cluster bootstrap of Davison and
 Hinkley, "Bootstrap methods and their application", 1997, 3.8): twenty faces of one person tell
@@ -70,14 +71,15 @@ def summary_intervals(
             parts["means"].append(_class_means((counts @ cells).reshape(-1, classes, classes)))
             parts["ece"].append(np.abs(counts @ gaps).sum(axis=1) / rows)
         values = {name: np.concatenate(found) for name, found in parts.items()}
-        low, high = _interval(values["ece"] - values["ece"].mean() + estimate)
+        bias = float(values["ece"].mean()) - estimate
+        low, high = _interval(values["ece"])
         return {
             "accuracy": _interval(values["shares"][:, 0]),
             "top2_accuracy": _interval(values["shares"][:, 1]),
             "nll": _interval(values["shares"][:, 2]),
             "macro_f1": _interval(values["means"][:, 0]),
             "mean_recall": _interval(values["means"][:, 1]),
-            "ece": (0.0 if by_chance else max(0.0, low), high),
+            "ece": (0.0 if by_chance else max(0.0, low - 2 * bias), high - bias),
         }
 
     return _widest(drawn, joined)

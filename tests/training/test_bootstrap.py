@@ -61,8 +61,27 @@ def test_the_interval_of_the_ece_lies_around_the_estimate(answers: tuple[Floats,
     low, high = bootstrap.summary_intervals(probabilities, labels)["ece"]
     assert 0 <= low < metrics.ece(probabilities, labels) < high
     plain, _ = by_hand(answers)
-    width = np.subtract(*np.quantile(plain["ece"], [0.975, 0.025]))
-    assert high - low == pytest.approx(width, abs=0.01)
+    bias = np.mean(plain["ece"]) - metrics.ece(probabilities, labels)
+    first, last = np.quantile(plain["ece"], [0.025, 0.975])
+    assert (low, high) == pytest.approx((first - 2 * bias, last - bias), abs=0.01)
+
+
+def test_the_interval_of_the_ece_holds_the_true_one() -> None:
+    rng = np.random.default_rng(4)
+    everyone = 0.3 + 0.7 * rng.beta(4, 1, 100_000)
+    too_sure = 0.03  # However sure the model is, it is right so much less often.
+    bins = np.eye(metrics.ECE_BINS)[metrics.bin_of(everyone)]
+    true = np.abs(bins.T @ (everyone - np.maximum(everyone - too_sure, 0))).sum() / len(everyone)
+    held = 0
+    for _ in range(60):
+        confidence = rng.choice(everyone, 800)
+        right = rng.random(800) < confidence - too_sure
+        others = np.repeat((1 - confidence[:, None]) / 3, 3, axis=1)
+        probabilities = np.column_stack([confidence, others])
+        found = bootstrap.summary_intervals(probabilities, np.where(right, 0, 1), samples=100)
+        low, high = found["ece"]
+        held += low <= true <= high
+    assert held >= 52
 
 
 def test_a_calibrated_model_may_have_no_calibration_error_at_all(
