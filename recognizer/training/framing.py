@@ -17,7 +17,8 @@ from recognizer.training.datasets.progress import bar
 from recognizer.vision.detection import Detection, Detector
 from recognizer.vision.preprocessing import Preprocessing, crop_face
 
-ENLARGE = 4
+SIDE = 192
+"""The side at which pictures are searched, four times FER-2013's; smaller ones are enlarged."""
 # People hold their heads and phones askew: the spread of the turn of a face, in degrees.
 ROLL = 12.0
 MARGINS = (0.8, 0.85, 0.9, 0.95, 1.0, 1.1, 1.2)
@@ -28,7 +29,13 @@ SHIFTS = (-0.1, -0.05, 0.0, 0.05)
 
 @dataclass(frozen=True)
 class Scene:
-    """One training image in a larger picture, as a photo would show it, and the face found."""
+    """One training image in a larger picture, as a photo would show it, and the face found.
+
+    Attributes:
+        image: (H, W) grey.
+        face: what the detector found.
+        label: the emotion of most votes.
+    """
 
     image: NDArray[np.uint8]
     face: Detection
@@ -38,7 +45,7 @@ class Scene:
 def scenes(
     images: NDArray[np.uint8], labels: NDArray[np.int64], detector: Detector, seed: int = 0
 ) -> list[Scene]:
-    """Scenes of the (N, 48, 48) images whose face the detector finds, turned at random.
+    """Scenes of the (N, side, side) images whose face the detector finds, turned at random.
 
     A progress bar on stderr, as in `sweep`.
     """
@@ -50,7 +57,7 @@ def scenes(
         faces = detector.detect(photo)
         if faces:
             largest = max(faces, key=lambda face: face.box[2] * face.box[3])
-            found.append(Scene(photo, largest, int(label)))
+            found.append(Scene(photo[..., 0], largest, int(label)))
     return found
 
 
@@ -76,7 +83,7 @@ def bordered(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
 
 
 def _photo(image: NDArray[np.uint8], roll: float) -> NDArray[np.uint8]:
-    large = bordered(image, ENLARGE)
+    large = bordered(image, max(1.0, SIDE / len(image)))
     height, width = large.shape[:2]
     turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), roll, 1.0)
     return cv2.warpAffine(  # type: ignore[return-value]

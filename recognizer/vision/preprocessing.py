@@ -14,6 +14,8 @@ from recognizer.vision.boxes import Box, Point
 # Below this standard deviation (in grey levels of 0-255) a crop is flat: dividing by
 # less would blow sensor noise up into a face.
 MIN_STANDARD_DEVIATION = 4.0
+# Side of what is cut out before it is averaged: more tells a face of 48 pixels nothing.
+_MOST_SAMPLES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ def crop_face(
     into one of the crop's; where the square leaves the photo, its border is repeated.
 
     Args:
-        image: (H, W, 3) RGB, 0-255.
+        image: (H, W, 3) RGB or (H, W) grey, 0-255.
         box: x, y, width, height in pixels of the photo; width and height at least 1.
         landmarks: "left_eye" and "right_eye" at least, when `preprocessing.align` is "eyes".
         preprocessing: the model's.
@@ -78,7 +80,7 @@ def crop_face(
     centre = np.array([x + width / 2, y + height / 2]) + down * preprocessing.shift_y * longest
     # Sampled at the photo's own resolution or finer, then averaged: warpAffine alone would
     # pick single pixels out of a large face.
-    oversampling = max(1, ceil(side / preprocessing.size))
+    oversampling = max(1, ceil(min(side, _MOST_SAMPLES) / preprocessing.size))
     samples = preprocessing.size * oversampling
     corner = centre - (right + down) * side / 2
     level = _sample(image, corner, right * side / samples, down * side / samples, samples)
@@ -115,7 +117,9 @@ def _sample(
     left, top = np.clip(np.floor(ends.min(axis=0)).astype(int) - 1, 0, [width - 1, height - 1])
     stop = np.ceil(ends.max(axis=0)).astype(int) + 2
     right, bottom = np.clip(stop, [left + 1, top + 1], [width, height])
-    grey = cv2.cvtColor(image[top:bottom, left:right], cv2.COLOR_RGB2GRAY)
+    grey = image[top:bottom, left:right]
+    if grey.ndim == 3:
+        grey = cv2.cvtColor(grey, cv2.COLOR_RGB2GRAY)  # type: ignore[assignment]
     matrix = np.column_stack([step_right, step_down, origin - [left, top]])
     sampled: NDArray[np.uint8] = cv2.warpAffine(  # type: ignore[assignment]
         grey,

@@ -21,7 +21,7 @@ from recognizer.training.augmentation import Augmentation, augment
 from recognizer.training.datasets import fer2013
 from recognizer.training.datasets.class_folders import listing_digest, walk
 from recognizer.training.datasets.faces import FER2013_LABELS, DatasetError, Faces
-from recognizer.training.datasets.inspection import LONGEST, SIDE, Source
+from recognizer.training.datasets.inspection import LONGEST, Source
 from recognizer.training.datasets.journals import fingerprint
 from recognizer.training.datasets.outputs import (
     Parts,
@@ -29,10 +29,10 @@ from recognizer.training.datasets.outputs import (
     require_outside,
     whole_folder,
 )
-from recognizer.training.datasets.pictures import read_image
+from recognizer.training.datasets.pictures import grey_square, read_image
 from recognizer.training.datasets.progress import bar
 from recognizer.training.datasets.result import Bad, tell_skipped
-from recognizer.training.framing import bordered
+from recognizer.training.framing import SIDE, bordered
 from recognizer.training.preparation import image_digests
 from recognizer.vision.detection import MTCNN, Detector
 from recognizer.vision.emotions import EMOTIONS
@@ -306,7 +306,7 @@ def _face(source: Source, how: Balance) -> NDArray[np.uint8] | str:
     if isinstance(image, str):
         return image
     if not how.detect:
-        return _middle(image, how.size)
+        return grey_square(image, how.size)
     short, long = sorted(image.shape[:2])
     if image.ndim == 2 or short < SIDE:
         # A tight crop rather than a photo.
@@ -316,20 +316,6 @@ def _face(source: Source, how: Balance) -> NDArray[np.uint8] | str:
         return "MTCNN finds no face in it."
     largest = max(found, key=lambda face: face.box[2] * face.box[3])
     return crop_face(image, largest.box, largest.landmarks, Preprocessing(how.size))
-
-
-def _middle(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """The largest square in the middle, (size, size) grey."""
-    height, width = image.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    square = image[top : top + side, left : left + side]
-    if square.ndim == 3:
-        square = cv2.cvtColor(square, cv2.COLOR_RGB2GRAY)  # type: ignore[assignment]
-    if side == size:
-        return square
-    how = cv2.INTER_AREA if side > size else cv2.INTER_CUBIC
-    return cv2.resize(square, (size, size), interpolation=how)  # type: ignore[return-value]
 
 
 class _Names:

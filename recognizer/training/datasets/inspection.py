@@ -18,11 +18,9 @@ from recognizer.training.datasets.faces import DatasetError
 from recognizer.training.datasets.journals import Journal
 from recognizer.training.datasets.pictures import read_image
 from recognizer.training.datasets.progress import bar
-from recognizer.training.framing import bordered
+from recognizer.training.framing import SIDE, bordered
 from recognizer.vision.detection import MTCNN
 
-# The short side at which pictures are searched: four times FER-2013's, see `framing.ENLARGE`.
-SIDE: Final = 192
 # A panorama is searched smaller rather than at any length.
 LONGEST: Final = 1536
 SMALLEST: Final = 12 / SIDE

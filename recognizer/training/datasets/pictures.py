@@ -88,6 +88,11 @@ def carry_out(plan: Plan, size: int, bad: Bad) -> Reading:
         splits=np.array(plan.splits, np.str_),
         groups=np.array(plan.groups, np.str_),
     )
+    if oblong := int((sizes[read, 0] != sizes[read, 1]).sum()):
+        plan.notes.append(
+            f"{oblong} of {read.sum()} images in {plan.root} are not square; the square in the "
+            "middle of each was taken."
+        )
     files = plan.files
     if not read.all():
         faces, sizes = faces.where(read), sizes[read]
@@ -104,7 +109,9 @@ def carry_out(plan: Plan, size: int, bad: Bad) -> Reading:
 
 
 def grey_square(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """An image as (size, size) grey levels; one that is not square is squeezed into it.
+    """An image as (size, size) grey levels; of one that is not square the middle is taken.
+
+    Nothing is squeezed: faces are cut out as squares when a model is served, too.
 
     Args:
         image: (H, W, 3) RGB or (H, W) grey, 0-255.
@@ -112,10 +119,12 @@ def grey_square(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.ndim == 3 else image
     height, width = grey.shape
-    if (height, width) == (size, size):
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    grey = grey[top : top + side, left : left + side]
+    if side == size:
         return grey  # type: ignore[return-value]
-    shrinks = height >= size and width >= size
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    how = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
     return cv2.resize(grey, (size, size), interpolation=how)  # type: ignore[return-value]
 
 
