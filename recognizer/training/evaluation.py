@@ -80,18 +80,6 @@ class Answers:
         return self.agreed | self.disputed
 
 
-def evaluate(classifier: OnnxClassifier, faces: Faces) -> dict[str, Any]:
-    """Score every row as the classifier's input.
-
-    Returns:
-        `fer2013` (null for a model without that head) and `ferplus`, as docs describe them.
-
-    Raises:
-        ValueError: the model takes another size, or no row shows an emotion that most agree on.
-    """
-    return scores(answer(classifier, faces))
-
-
 def answer(
     classifier: OnnxClassifier, faces: Faces, sides: NDArray[np.float64] | None = None
 ) -> Answers:
@@ -214,21 +202,23 @@ def intervals(answers: Answers) -> dict[str, dict[str, bootstrap.Interval | None
     }
 
 
-def face_times(classifiers: Sequence[OnnxClassifier], faces: Faces, rounds: int = 200) -> Floats:
+def face_times(
+    classifiers: Sequence[OnnxClassifier], faces: Sequence[Faces], rounds: int = 200
+) -> Floats:
     """How long each model takes for one face, in milliseconds: (models, rounds).
 
     The models take turns, so that whatever else the machine does falls on all of them alike.
 
     Args:
         classifiers: give them one thread each for the time on one core.
-        faces: taken in turn; at least one.
+        faces: of each model, taken in turn; at least one.
         rounds: turns each.
     """
-    inputs = normalize(faces.images[:rounds])
+    inputs = [normalize(own.images[:rounds]) for own in faces]
     times = np.empty((len(classifiers), rounds))
     for turn in range(-5, rounds):  # The first few only warm up.
-        face = inputs[turn % len(inputs)][np.newaxis]
         for place, classifier in enumerate(classifiers):
+            face = inputs[place][turn % len(inputs[place])][np.newaxis]
             started = time.perf_counter()
             classifier.logits(face, [MAIN_HEAD])
             if turn >= 0:

@@ -257,21 +257,21 @@ def _agreement(answers: Answers) -> float:
 
 
 def compare(
-    models: Sequence[Evaluated], single_threaded: Sequence[OnnxClassifier], faces: Faces
+    models: Sequence[Evaluated], single_threaded: Sequence[OnnxClassifier], faces: Sequence[Faces]
 ) -> list[Compared]:
     """Put models side by side that were evaluated on the same rows.
 
     Args:
         models: at least one; the first is what the others are compared with.
         single_threaded: the same models with one thread each, to be timed.
-        faces: the rows.
+        faces: the rows, as each model sees them.
     """
     times = face_times(single_threaded, faces)
     quarters = np.quantile(times, [0.25, 0.5, 0.75], axis=1).T
     first = models[0].right
-    joined = drawn_at_once(faces)
+    joined = drawn_at_once(faces[0])
     if joined is not None:
-        joined = joined[faces.agreed]
+        joined = joined[faces[0].agreed]
     return [
         Compared(
             evaluated=one,

@@ -1,22 +1,10 @@
 """When the model is not sure, and why."""
 
-from typing import Final
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.vision.cards import ScoreKind, UncertaintyRule
-
-REASONS: Final = (
-    "low_confidence",
-    "close_call",
-    "ambiguous",
-    "small_face",
-    "blurred",
-    "not_a_face",
-)
-"""The codes that `judge` gives; an uncertain face has at least one."""
 
 
 def score(

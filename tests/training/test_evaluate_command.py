@@ -256,6 +256,17 @@ def photos(tmp_path: Path, astronaut: NDArray[np.uint8]) -> Path:
     return tmp_path / "set"
 
 
+def test_models_of_two_sizes_are_compared_on_the_faces_found(
+    photos: Path, tmp_path: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings.MODELS_ROOT = tmp_path / "models"
+    write_tiny_model(tmp_path / "models" / "large", size=64)
+    compare = ["evaluate", "faces", str(photos), "--detect", "--json", "--compare"]
+    call_command(*compare, "resnet9-ferplus", "large")
+    found = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [one["ferplus"]["n"] for one in found] == [2, 2]
+
+
 def test_faces_are_found_in_photos_and_cut_out_as_the_site_does(
     photos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -269,7 +280,7 @@ def test_faces_are_found_in_photos_and_cut_out_as_the_site_does(
     call_command(*evaluate[:-1], "--detect", "--compare", "resnet9-ferplus", "accurate", "--json")
     compared = map(json.loads, capsys.readouterr().out.splitlines())
     assert [(one["no_face_found"], one["ferplus"]["n"]) for one in compared] == [(1, 2)] * 2
-    # The whole photo squeezed into the face's square is no face that one could read.
+    # The whole photo in the face's square is no face that one could read.
     call_command(*evaluate)
     squeezed = json.loads(capsys.readouterr().out)
     assert squeezed["ferplus"]["n"] == 3

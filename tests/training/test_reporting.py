@@ -5,7 +5,7 @@ import pytest
 
 from recognizer.training import reporting
 from recognizer.training.datasets.faces import Faces
-from recognizer.training.evaluation import Answers, answer, evaluate, scores
+from recognizer.training.evaluation import Answers, answer, scores
 from recognizer.training.labelling import Labelling
 from recognizer.vision.classification import OnnxClassifier
 from tests.vision.tiny_model import write_tiny_model
@@ -31,7 +31,7 @@ def answers(model: OnnxClassifier, public: Faces) -> Answers:
 def test_a_report_has_the_numbers_that_evaluate_prints(
     model: OnnxClassifier, public: Faces, answers: Answers
 ) -> None:
-    printed = evaluate(model, public)
+    printed = scores(answer(model, public))
     found = reporting.evaluated(model.card, "PublicTest", VOTED, answers)
     assert found.scores == printed == scores(answers)
     for protocol in (found.ferplus, found.fer2013):

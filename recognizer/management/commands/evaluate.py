@@ -147,7 +147,7 @@ class Command(TrainingCommand):
             for model, said, spoilt in zip(models, answers, corrupted, strict=True)
         ]
         if options["compare"]:
-            self.side_by_side(found, seen[0], options, missed)
+            self.side_by_side(found, seen, options, missed)
             return
         if options["report"]:
             wrong = reporting.mistakes(answers[0], seen[0])
@@ -156,7 +156,7 @@ class Command(TrainingCommand):
             )
             self.write(options["report"], "reports/evaluation.html", page)
         if options["markdown"]:
-            self.side_by_side(found, seen[0], options | {"report": None}, missed)
+            self.side_by_side(found, seen, options | {"report": None}, missed)
             return
         named = {"model": found[0].card.name, "split": options["split"]}
         scores = {**named, **found[0].scores, **missed, **tables.asides_json(found[0])}
@@ -172,7 +172,7 @@ class Command(TrainingCommand):
     def side_by_side(
         self,
         models: Sequence[reporting.Evaluated],
-        faces: Faces,
+        faces: Sequence[Faces],
         options: dict[str, Any],
         missed: Mapping[str, int],
     ) -> None:
