@@ -18,7 +18,7 @@ from recognizer.vision.cards import AMBIGUITY_HEAD, MAIN_HEAD, NOT_A_FACE_HEAD, 
 from recognizer.vision.classification import OnnxClassifier, calibrate
 from recognizer.vision.emotions import EMOTIONS
 from recognizer.vision.preprocessing import normalize
-from recognizer.vision.uncertainty import doubt, sharpness, without_lift
+from recognizer.vision.uncertainty import against, doubt, sharpness, without_lift
 
 OWN_HEAD: Final = "fer2013"
 LEAST_SIDE: Final = 0.25
@@ -102,13 +102,8 @@ def answer(
     rule = classifier.card.uncertainty
     by_head = _calibrated(classifier, faces)
     score = doubt(by_head[MAIN_HEAD], rule, _yes(by_head, AMBIGUITY_HEAD))
-    not_a_face = _yes(by_head, NOT_A_FACE_HEAD)
-    answered = score <= rule.threshold
-    if not_a_face is not None:
-        answered &= not_a_face <= rule.not_a_face
-    if sides is not None:
-        answered &= sides >= rule.min_face
-        answered &= sharpness(normalize(faces.images)) >= rule.min_sharpness
+    sharp = None if sides is None else sharpness(normalize(faces.images))
+    reasons = against(score, rule, sides, sharp, _yes(by_head, NOT_A_FACE_HEAD))
     return Answers(
         probabilities=by_head[MAIN_HEAD],
         own=_own(classifier.card, by_head),
@@ -117,7 +112,7 @@ def answer(
         else None,
         score=score,
         threshold=rule.threshold,
-        answered=answered,
+        answered=~np.any(list(reasons.values()), axis=0),
         labels=faces.majority,
         own_labels=faces.labels,
         agreed=faces.agreed,

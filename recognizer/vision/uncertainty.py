@@ -90,6 +90,30 @@ def without_lift(
     return shares
 
 
+def against(
+    doubts: NDArray[np.float64],
+    rule: UncertaintyRule,
+    face_sides: NDArray[np.float64] | None = None,
+    sharpness: NDArray[np.float64] | None = None,
+    not_a_face: NDArray[np.float64] | None = None,
+) -> dict[str, NDArray[np.bool_]]:
+    """What keeps a model from answering: by kind, (N,) for which of the faces.
+
+    Args:
+        doubts: (N,) as `doubt` gives them.
+        rule: the model card's.
+        face_sides, sharpness, not_a_face: (N,) each, as in `judge`.
+    """
+    found = {"unsure": doubts > rule.threshold}
+    if face_sides is not None:
+        found["small_face"] = face_sides < rule.min_face
+    if sharpness is not None:
+        found["blurred"] = sharpness < rule.min_sharpness
+    if not_a_face is not None:
+        found["not_a_face"] = not_a_face > rule.not_a_face
+    return found
+
+
 def judge(
     probabilities: NDArray[np.floating],
     rule: UncertaintyRule,
@@ -113,22 +137,20 @@ def judge(
         At most one of "ambiguous", "close_call" and "low_confidence", then "small_face",
         "blurred", "not_a_face".
     """
-    reasons = []
-    asked = None if ambiguity is None else np.array([ambiguity])
-    if doubt(probabilities[np.newaxis], rule, asked)[0] > rule.threshold:
+    side, sharp, asked, none = (
+        None if one is None else np.array([one], np.float64)
+        for one in (face_side, sharpness, ambiguity, not_a_face)
+    )
+    doubts = doubt(probabilities[np.newaxis], rule, asked)
+    reasons = [kind for kind, of in against(doubts, rule, side, sharp, none).items() if of[0]]
+    if reasons[:1] == ["unsure"]:
         runner_up, top = np.partition(probabilities.astype(np.float64), -2)[-2:]
         if ambiguity is not None and ambiguity > 0.5:
-            reasons.append("ambiguous")
+            reasons[0] = "ambiguous"
         elif top - runner_up < rule.close_call_margin:
-            reasons.append("close_call")
+            reasons[0] = "close_call"
         else:
-            reasons.append("low_confidence")
-    if face_side is not None and face_side < rule.min_face:
-        reasons.append("small_face")
-    if sharpness is not None and sharpness < rule.min_sharpness:
-        reasons.append("blurred")
-    if not_a_face is not None and not_a_face > rule.not_a_face:
-        reasons.append("not_a_face")
+            reasons[0] = "low_confidence"
     return reasons
 
 
