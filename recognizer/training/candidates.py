@@ -14,11 +14,12 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.training import evaluation, export, fitted, release
+from recognizer.training import export, fitted, release
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.finetuning import FineTuned, FineTuning, Origin, fine_tune
 from recognizer.training.fitted import logits
 from recognizer.training.forgetting import Serving, noise
+from recognizer.training.halves import even_and_odd
 from recognizer.training.networks import network_from
 from recognizer.training.preparation import TrainingSet
 from recognizer.training.settings import SettingsError
@@ -112,7 +113,7 @@ def with_metrics(classifier: OnnxClassifier, reference: Faces) -> OnnxClassifier
     The even rows said how far to go, so what the odd ones say stands beside what all do. Where
     none of the odd ones shows an emotion that most agree on, the card claims nothing.
     """
-    _, odd = evaluation.even_and_odd(reference)
+    _, odd = even_and_odd(reference)
     if not odd.agreed.any():
         return classifier
     metrics = release.measured(classifier, reference, odd)

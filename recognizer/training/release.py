@@ -21,6 +21,7 @@ from recognizer.training import calibration, evaluation, framing
 from recognizer.training.affect import with_affect
 from recognizer.training.datasets.faces import FER2013_LABELS, Faces
 from recognizer.training.datasets.journals import fingerprint
+from recognizer.training.halves import require_halves
 from recognizer.training.reporting import rule_in_words
 from recognizer.vision.cards import (
     AMBIGUITY_HEAD,
@@ -80,7 +81,7 @@ def release(
         detector: whose boxes the crops will come from; MTCNN, if not given.
         load: makes the model of its folder.
     """
-    even, odd = evaluation.halves(held_out)
+    even, odd = require_halves(held_out)
     card = with_affect(card)
     card.save(folder / "card.json")
     card = replace(card, heads=_fit_heads(load(folder), even))

@@ -13,7 +13,7 @@ import pytest
 from recognizer.services import promotions
 from recognizer.training.comparison import compare
 from recognizer.training.datasets.faces import Faces
-from recognizer.training.evaluation import even_and_odd
+from recognizer.training.halves import even_and_odd
 from recognizer.training.non_faces import background
 from recognizer.training.preparation import TrainingSet
 from recognizer.training.quantization import precision_of, quantize

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recognizer.training import evaluation, framing, metrics, release
+from recognizer.training import framing, metrics, release
 from recognizer.training.datasets.faces import Faces
+from recognizer.training.halves import require_halves
 from recognizer.vision.classification import OnnxClassifier
 from recognizer.vision.emotions import EMOTIONS
 from recognizer.vision.preprocessing import normalize
@@ -71,7 +72,7 @@ def test_the_card_says_what_the_lift_costs(folder: Path, faces: Faces) -> None:
     replace(card, heads={**card.heads, "ferplus": replace(head, bias=())}).save(
         folder / "card.json"
     )
-    _, odd = evaluation.halves(faces.split("PublicTest"))
+    _, odd = require_halves(faces.split("PublicTest"))
     answers = OnnxClassifier(folder).answers(normalize(odd.images)).probabilities
     found = metrics.summary(answers, odd.majority, EMOTIONS)
     assert plain == {name: pytest.approx(found[name], abs=1e-4) for name in plain}

@@ -23,7 +23,7 @@ from recognizer.training.datasets.reading import (
     read_dataset,
     training_and_held_out,
 )
-from recognizer.training.evaluation import even_and_odd
+from recognizer.training.halves import even_and_odd
 from recognizer.training.labelling import Labelling, labelling
 from recognizer.training.preparation import TrainingSet, prepare, prepare_training
 from recognizer.vision.classification import OnnxClassifier

@@ -29,10 +29,11 @@ from recognizer.management.dataset.options import (
     source_in_words,
 )
 from recognizer.services import model_places
-from recognizer.training import evaluation, non_faces
+from recognizer.training import non_faces
 from recognizer.training.datasets.backgrounds import Backgrounds, read_backgrounds
 from recognizer.training.datasets.faces import DatasetError, Faces
 from recognizer.training.datasets.reading import UNVOTED, Reading, training_and_held_out
+from recognizer.training.halves import require_halves, torn
 from recognizer.training.labelling import labelling
 from recognizer.training.preparation import (
     TrainingSet,
@@ -147,7 +148,7 @@ class Command(TrainingCommand):
             teachers = Teachers.load(how.teachers, options["size"])
         reading = read_source(options, self.report)
         _, held_out = training_and_held_out(reading)
-        even, _ = evaluation.halves(held_out)  # Before the fitting, not after it.
+        even, _ = require_halves(held_out)  # Before the fitting, not after it.
         training = prepare_training(reading.faces)
         for line in _about(training, held_out):
             self.report(line)
@@ -250,7 +251,7 @@ def _about(training: TrainingSet, held_out: Faces) -> Iterator[str]:
     yield f"{len(training)} images to learn from" + (
         f"; left out: {left_out}." if left_out else "."
     )
-    if evaluation.torn(held_out):
+    if torn(held_out):
         yield TORN
     learned = set(training.ferplus.argmax(axis=1).tolist())
     shown = set(held_out.majority[held_out.agreed].tolist())
@@ -273,7 +274,7 @@ def _origin(
         origin["extra"] = [place.resolve().name for place in options["extra"]]
     if reading.problems:
         origin["skipped"] = len(reading.problems)
-    if evaluation.torn(held_out):
+    if torn(held_out):
         origin["held_out"] = TORN
     if training.backgrounds:
         origin["backgrounds"] = len(training.backgrounds)

@@ -21,6 +21,10 @@ FER2013_LABELS: Final = ("anger", "disgust", "fear", "happy", "sad", "surprise",
 # The two columns of the votes that follow those of EMOTIONS.
 UNKNOWN: Final = len(EMOTIONS)
 NOT_A_FACE: Final = len(EMOTIONS) + 1
+ANNOTATORS: Final = 10
+"""Votes of a row of FER+; a label without votes, as a folder's name, counts as so many."""
+MOST_VOTES: Final = 1_000_000
+"""Of one kind in one row; as many as any crowd has, and no sum overflows."""
 # Of a row's annotators, as many as make it a labelled non-face: six of FER+'s ten.
 NON_FACE_SHARE: Final = 0.6
 

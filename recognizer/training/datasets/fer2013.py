@@ -21,14 +21,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.training.datasets.classes import CLASSES
-from recognizer.training.datasets.faces import FER2013_LABELS, SPLITS, DatasetError, Faces
+from recognizer.training.datasets.faces import (
+    ANNOTATORS,
+    FER2013_LABELS,
+    MOST_VOTES,
+    SPLITS,
+    DatasetError,
+    Faces,
+)
 from recognizer.training.datasets.pictures import is_litter
 from recognizer.training.datasets.progress import bar
 from recognizer.training.datasets.result import Bad, Problem, settle
 
 SIDE: Final = 48
-_ANNOTATORS: Final = 10
-_MOST_VOTES: Final = 1_000_000
 # FER+'s column for each of our emotions, then its two ways of declining.
 _FERPLUS_COLUMNS: Final = {
     "anger": "anger",
@@ -103,7 +108,7 @@ def read_rows(
 def _own_votes(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     votes = np.zeros((len(labels), len(CLASSES)), np.int64)
     columns = np.array([CLASSES.index(name) for name in FER2013_LABELS])
-    votes[np.arange(len(labels)), columns[labels]] = _ANNOTATORS
+    votes[np.arange(len(labels)), columns[labels]] = ANNOTATORS
     return votes
 
 
@@ -214,7 +219,7 @@ def _read_votes(
 
 def _parse_vote(text: str) -> int:
     vote = int(text)
-    if not 0 <= vote <= _MOST_VOTES:
+    if not 0 <= vote <= MOST_VOTES:
         raise ValueError(text)
     return vote
 

@@ -17,6 +17,7 @@ from recognizer.training.datasets.classes import (
     fer2013_label,
     only_digits,
 )
+from recognizer.training.datasets.faces import ANNOTATORS
 from recognizer.training.datasets.pictures import (
     PICTURES,
     Plan,
@@ -25,6 +26,7 @@ from recognizer.training.datasets.pictures import (
     subfolders,
 )
 from recognizer.training.datasets.result import Problem
+from recognizer.training.datasets.splitting import HELD_OUT_SHARE
 
 SPLIT_FOLDERS: Final = "split folders: train/<class>/* and test/<class>/* or validation/<class>/*"
 CLASS_FOLDERS: Final = "class folders: <class>/*, all of them Training"
@@ -33,10 +35,7 @@ FERG: Final = "FERG-DB: <character>/<character>_<emotion>/*"
 # What `dataset clean` leaves beside the classes, to be looked at.
 SHEETS: Final = "dropped-*.jpg"
 
-HELD_OUT_SHARE: Final = 0.2
 SEED: Final = 1
-# An annotator for each of FER+'s ten: a folder's name counts as much as ten who agree.
-VOTES: Final = 10
 
 _SPLITS: Final = {
     "train": "Training",
@@ -161,7 +160,7 @@ def _add_class(plan: Plan, folder: Path, index: int | None, split: str, group: s
         return
     if not files and len(plan.problems) == known:
         plan.problems.append(Problem(str(folder), "an empty class: no image in it."))
-    votes = [VOTES * (column == index) for column in range(len(CLASSES))]
+    votes = [ANNOTATORS * (column == index) for column in range(len(CLASSES))]
     for file in files:
         plan.add(file, fer2013_label(index), votes, split, group)
 

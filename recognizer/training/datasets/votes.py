@@ -28,15 +28,13 @@ from pathlib import Path
 from typing import Final
 
 from recognizer.training.datasets.classes import CLASSES
-from recognizer.training.datasets.faces import SPLITS, DatasetError
+from recognizer.training.datasets.faces import ANNOTATORS, MOST_VOTES, SPLITS, DatasetError
 from recognizer.training.datasets.pictures import Plan
 from recognizer.training.datasets.result import Problem
+from recognizer.training.datasets.splitting import HELD_OUT_SHARE
 
 VOTES_FILE: Final = "votes.csv"
 REVIEWED: Final = f"reviewed faces: {VOTES_FILE} next to its images"
-HELD_OUT_SHARE: Final = 0.2
-_ANNOTATORS: Final = 10
-_MOST_VOTES: Final = 1_000_000  # Of one kind; as many as any crowd has, and no sum overflows.
 
 
 @dataclass(frozen=True)
@@ -62,8 +60,8 @@ class VotedFace:
             return f"file must be a path below the folder, got {self.file!r}."
         if len(self.votes) != len(CLASSES) or min(self.votes) < 0 or not sum(self.votes):
             return f"expected {len(CLASSES)} votes from 0 up and one above 0, got {self.votes}."
-        if max(self.votes) > _MOST_VOTES:
-            return f"expected at most {_MOST_VOTES:,} votes of a kind, got {max(self.votes)}."
+        if max(self.votes) > MOST_VOTES:
+            return f"expected at most {MOST_VOTES:,} votes of a kind, got {max(self.votes)}."
         if self.split not in ("", *SPLITS):
             return f"split must be {', '.join(SPLITS)} or empty, got {self.split!r}."
         return ""
@@ -109,10 +107,10 @@ def plan_votes(root: Path, hold_out: bool) -> Plan | None:
 def scaled(votes: Sequence[int]) -> tuple[int, ...]:
     """Fewer than ten votes as shares of ten, by largest remainder, ties to the earlier column."""
     total = sum(votes)
-    if not 0 < total < _ANNOTATORS:
+    if not 0 < total < ANNOTATORS:
         return tuple(votes)
-    shares = [divmod(vote * _ANNOTATORS, total) for vote in votes]
-    missing = _ANNOTATORS - sum(whole for whole, _ in shares)
+    shares = [divmod(vote * ANNOTATORS, total) for vote in votes]
+    missing = ANNOTATORS - sum(whole for whole, _ in shares)
     order = sorted(range(len(votes)), key=lambda column: -shares[column][1])
     return tuple(whole + (column in order[:missing]) for column, (whole, _) in enumerate(shares))
 
