@@ -121,7 +121,8 @@ def image_digests(images: NDArray[np.uint8]) -> NDArray[np.bytes_]:
 
 def votes_per_emotion(training: TrainingSet) -> dict[str, float]:
     """How many pictures each emotion makes up, a picture counting by its shares."""
-    return dict(zip(EMOTIONS, training.ferplus.sum(axis=0).round(1).tolist(), strict=True))
+    shares = training.ferplus.sum(axis=0, dtype=np.float64)
+    return dict(zip(EMOTIONS, shares.round(1).tolist(), strict=True))
 
 
 def sampling_weights(training: TrainingSet, balance: float) -> NDArray[np.float64]:
