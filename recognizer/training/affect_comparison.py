@@ -44,7 +44,7 @@ _CHUNK: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class BothHeads:
     """A model's answers for some faces, by head: logits and calibrated probabilities, (N, K)."""
 
     logits: dict[str, Floats]
@@ -114,7 +114,7 @@ def _check(classifier: OnnxClassifier, faces: Faces) -> None:
         )
 
 
-def answer(classifier: OnnxClassifier, images: NDArray[np.uint8], what: str) -> Answers:
+def answer(classifier: OnnxClassifier, images: NDArray[np.uint8], what: str) -> BothHeads:
     """The model's answers for (N, size, size) grey faces; a progress bar on stderr."""
     heads = classifier.card.heads
     logits: dict[str, Floats] = {}
@@ -129,10 +129,10 @@ def answer(classifier: OnnxClassifier, images: NDArray[np.uint8], what: str) -> 
         order = [heads[head].labels.index(label) for label in labels]
         raw = np.concatenate(parts[head])
         logits[head], calibrated[head] = raw[:, order], calibrate(raw, heads[head])[:, order]
-    return Answers(logits, calibrated)
+    return BothHeads(logits, calibrated)
 
 
-def _from_emotions(training: TrainingSet, rated: Answers) -> list[Candidate]:
+def _from_emotions(training: TrainingSet, rated: BothHeads) -> list[Candidate]:
     """A constant, and what needs no training: each emotion's place on the circumplex."""
     mean = training.ferplus.mean(axis=0, dtype=np.float64) @ places(EMOTIONS)
     best, own = (rated.probabilities[head].argmax(axis=1) for head in EXPECTATIONS)
@@ -149,7 +149,7 @@ def _from_emotions(training: TrainingSet, rated: Answers) -> list[Candidate]:
 
 
 def _from_heads(
-    training: TrainingSet, learned: Answers, rated: Answers, seed: int
+    training: TrainingSet, learned: BothHeads, rated: BothHeads, seed: int
 ) -> list[Candidate]:
     """Linear heads on the logits, each fitted to pseudo-labels of the Training faces."""
     votes, own = training.ferplus.astype(np.float64), training.fer2013.astype(np.float64)
@@ -179,7 +179,7 @@ def _from_heads(
     ]
 
 
-def _references(faces: Faces, rated: Answers, ratings: Ratings, seed: int) -> list[Candidate]:
+def _references(faces: Faces, rated: BothHeads, ratings: Ratings, seed: int) -> list[Candidate]:
     """What knows more than a served model: people's labels, and the ratings themselves."""
     shares = distribution(faces.votes[ratings.rows]).astype(np.float64)
     own = places(FER2013_LABELS)[faces.labels[ratings.rows]]
@@ -203,7 +203,7 @@ def _out_of_fold(features: Floats, ratings: Floats, seed: int) -> Floats:
 
 
 def ridge(features: Floats, targets: Floats, asked: Floats, penalty: float) -> Floats:
-    """Answers of a linear head for other rows (Hoerl and Kennard, 1970), clipped to -1...1.
+    """BothHeads of a linear head for other rows (Hoerl and Kennard, 1970), clipped to -1...1.
 
     Args:
         features: (N, K) to learn from; they are standardised first.

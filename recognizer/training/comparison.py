@@ -9,7 +9,7 @@ import numpy as np
 
 from recognizer.training import bootstrap, evaluation
 from recognizer.training.datasets.faces import Faces
-from recognizer.training.evaluation import Answers
+from recognizer.training.evaluation import SplitAnswers
 from recognizer.vision.classification import OnnxClassifier
 from recognizer.vision.emotions import EMOTIONS
 
@@ -49,12 +49,12 @@ def compare(old: OnnxClassifier, new: OnnxClassifier, faces: Faces) -> dict[str,
     }
 
 
-def _numbers(answers: Answers) -> dict[str, Any]:
+def _numbers(answers: SplitAnswers) -> dict[str, Any]:
     intervals = evaluation.intervals(answers)["ferplus"]
     return {**evaluation.scores(answers)["ferplus"], "intervals_95": intervals}
 
 
-def _recalls(before: Answers, after: Answers) -> dict[str, dict[str, float | int]]:
+def _recalls(before: SplitAnswers, after: SplitAnswers) -> dict[str, dict[str, float | int]]:
     table = {}
     for place, emotion in enumerate(EMOTIONS):
         shown = before.agreed & (before.labels == place)

@@ -18,7 +18,7 @@ from recognizer.training import metrics
 from recognizer.training.augmentation import as_grey, coarsen, compress
 from recognizer.training.bootstrap import Interval
 from recognizer.training.datasets.faces import Faces
-from recognizer.training.evaluation import Answers, answer
+from recognizer.training.evaluation import SplitAnswers, answer
 from recognizer.vision.classification import OnnxClassifier
 from recognizer.vision.emotions import EMOTIONS
 
@@ -142,7 +142,7 @@ class Corrupted:
 def corrupted(
     classifier: OnnxClassifier,
     faces: Faces,
-    untouched: Answers,
+    untouched: SplitAnswers,
     sides: NDArray[np.float64] | None = None,
 ) -> tuple[Corrupted, ...]:
     """How a model does on the same faces with each of `CORRUPTIONS`.
@@ -162,7 +162,7 @@ def corrupted(
     return tuple(found)
 
 
-def _corrupted(how: Corruption, answers: Answers) -> Corrupted:
+def _corrupted(how: Corruption, answers: SplitAnswers) -> Corrupted:
     agreed, wrong = answers.agreed, answers.wrong
     found = metrics.summary(answers.probabilities[agreed], answers.labels[agreed], EMOTIONS)
     answered = agreed & answers.answered

@@ -25,7 +25,7 @@ _CHUNK: Final = 512
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class SplitAnswers:
     """What a model says about every row of a split, beside what people said.
 
     Attributes:
@@ -80,7 +80,7 @@ class Answers:
 
 def answer(
     classifier: OnnxClassifier, faces: Faces, sides: NDArray[np.float64] | None = None
-) -> Answers:
+) -> SplitAnswers:
     """Run the model over every row; a progress bar on stderr.
 
     Args:
@@ -102,7 +102,7 @@ def answer(
     score = doubt(by_head[MAIN_HEAD], rule, _yes(by_head, AMBIGUITY_HEAD))
     sharp = None if sides is None else sharpness(normalize(faces.images))
     reasons = against(score, rule, sides, sharp, _yes(by_head, NOT_A_FACE_HEAD))
-    return Answers(
+    return SplitAnswers(
         probabilities=by_head[MAIN_HEAD],
         own=_own(classifier.card, by_head),
         unlifted=without_lift(by_head[MAIN_HEAD], rule).astype(np.float64)
@@ -119,7 +119,7 @@ def answer(
     )
 
 
-def scores(answers: Answers) -> dict[str, Any]:
+def scores(answers: SplitAnswers) -> dict[str, Any]:
     """The numbers of both protocols, as JSON types."""
     own, labelled = answers.own, answers.own_labels >= 0
     return {
@@ -130,7 +130,7 @@ def scores(answers: Answers) -> dict[str, Any]:
     }
 
 
-def _ferplus(answers: Answers) -> dict[str, Any]:
+def _ferplus(answers: SplitAnswers) -> dict[str, Any]:
     agreed, asked, wrong = answers.agreed, answers.asked, answers.wrong
     return {
         **_summary(answers.probabilities[agreed], answers.labels[agreed], EMOTIONS),
@@ -142,7 +142,7 @@ def _ferplus(answers: Answers) -> dict[str, Any]:
     }
 
 
-def _without_lift(answers: Answers) -> dict[str, float] | None:
+def _without_lift(answers: SplitAnswers) -> dict[str, float] | None:
     """What the lift of rare emotions costs and brings: the numbers without it, if there is one."""
     if answers.unlifted is None:
         return None
@@ -159,7 +159,7 @@ def _summary(probabilities: Floats, labels: Labels, names: tuple[str, ...]) -> d
     }
 
 
-def intervals(answers: Answers) -> dict[str, dict[str, bootstrap.Interval | None] | None]:
+def intervals(answers: SplitAnswers) -> dict[str, dict[str, bootstrap.Interval | None] | None]:
     """95% bootstrap intervals of the headline numbers of `scores`, under the same names.
 
     What belongs together, such as a person's faces, is drawn at once.

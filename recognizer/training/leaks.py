@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.training.datasets.faces import Faces
-from recognizer.training.evaluation import Answers
+from recognizer.training.evaluation import SplitAnswers
 from recognizer.training.preparation import image_digests, prepare
 
 _NONE: Final = -1
@@ -85,7 +85,7 @@ def find_leaks(held_out: Faces, training: Faces) -> Leaks | None:
     )
 
 
-def by_heart(answers: Answers, leaks: Leaks, own: bool = True) -> ByHeart:
+def by_heart(answers: SplitAnswers, leaks: Leaks, own: bool = True) -> ByHeart:
     """How often a model would be right that answers the leaks as Training labels them.
 
     Args:

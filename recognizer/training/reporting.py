@@ -12,7 +12,7 @@ from recognizer.training.bootstrap import Interval
 from recognizer.training.charts import ClassBars, Series
 from recognizer.training.corruptions import Corrupted
 from recognizer.training.datasets.faces import FER2013_LABELS, Faces
-from recognizer.training.evaluation import Answers, face_times, intervals, scores
+from recognizer.training.evaluation import SplitAnswers, face_times, intervals, scores
 from recognizer.training.labelling import Labelling
 from recognizer.training.leaks import ByHeart, Leaks, by_heart
 from recognizer.training.metrics import Chance, Reliability
@@ -213,7 +213,7 @@ def evaluated(
     card: ModelCard,
     split: str,
     labelling: Labelling,
-    answers: Answers,
+    answers: SplitAnswers,
     corrupted: tuple[Corrupted, ...] = (),
     leaks: Leaks | None = None,
 ) -> Evaluated:
@@ -250,7 +250,7 @@ def evaluated(
     )
 
 
-def _agreement(answers: Answers) -> float:
+def _agreement(answers: SplitAnswers) -> float:
     own = np.array([EMOTIONS.index(name) for name in FER2013_LABELS])[answers.own_labels]
     both = answers.agreed & (answers.own_labels >= 0)
     return float((own == answers.labels)[both].mean()) if both.any() else 0.0
@@ -290,7 +290,7 @@ def _difference(
     return value, bootstrap.gain_interval(first, second, joined)
 
 
-def mistakes(answers: Answers, faces: Faces, most: int = MISTAKES) -> list[Mistake]:
+def mistakes(answers: SplitAnswers, faces: Faces, most: int = MISTAKES) -> list[Mistake]:
     """The wrong answers that the model was surest of, the surest first."""
     wrong = np.flatnonzero(answers.agreed & answers.wrong)
     confidence = answers.probabilities.max(axis=1)
@@ -298,7 +298,7 @@ def mistakes(answers: Answers, faces: Faces, most: int = MISTAKES) -> list[Mista
     return [_mistake(int(row), answers, faces) for row in surest]
 
 
-def _mistake(row: int, answers: Answers, faces: Faces) -> Mistake:
+def _mistake(row: int, answers: SplitAnswers, faces: Faces) -> Mistake:
     probabilities, true = answers.probabilities[row], int(answers.labels[row])
     predicted = int(probabilities.argmax())
     votes = sorted(zip(_VOTED, faces.votes[row].tolist(), strict=True), key=lambda one: -one[1])
@@ -341,7 +341,7 @@ def _protocol(
     )
 
 
-def _selection(card: ModelCard, answers: Answers, found: dict[str, Any]) -> Selection:
+def _selection(card: ModelCard, answers: SplitAnswers, found: dict[str, Any]) -> Selection:
     agreed = answers.agreed
     score, wrong = answers.score[agreed], answers.wrong[agreed]
     coverage, risk = metrics.risk_coverage(score, wrong)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recognizer.training.datasets.faces import Faces
-from recognizer.training.evaluation import Answers, answer
+from recognizer.training.evaluation import SplitAnswers, answer
 from recognizer.training.leaks import ByHeart, by_heart, find_leaks
 from recognizer.vision.classification import OnnxClassifier
 from recognizer.vision.emotions import EMOTIONS
@@ -36,7 +36,7 @@ def training(faces: Faces, public: Faces) -> Faces:
 
 
 @pytest.fixture(scope="module")
-def answers(public: Faces, tmp_path_factory: pytest.TempPathFactory) -> Answers:
+def answers(public: Faces, tmp_path_factory: pytest.TempPathFactory) -> SplitAnswers:
     """Of a model that is wrong about everything."""
     model = OnnxClassifier(write_tiny_model(tmp_path_factory.mktemp("models") / "tiny"))
     said = answer(model, public)
@@ -74,7 +74,7 @@ def test_a_leak_that_nothing_is_learned_from_counts_without_a_label(
 
 
 def test_who_knows_leaks_by_heart_is_right_about_these(
-    public: Faces, training: Faces, answers: Answers
+    public: Faces, training: Faces, answers: SplitAnswers
 ) -> None:
     leaks = find_leaks(public, training)
     assert leaks is not None

@@ -5,7 +5,7 @@ import pytest
 
 from recognizer.training import reporting
 from recognizer.training.datasets.faces import Faces
-from recognizer.training.evaluation import Answers, answer, scores
+from recognizer.training.evaluation import SplitAnswers, answer, scores
 from recognizer.training.labelling import Labelling
 from recognizer.vision.classification import OnnxClassifier
 from tests.vision.tiny_model import write_tiny_model
@@ -24,12 +24,12 @@ def public(faces: Faces) -> Faces:
 
 
 @pytest.fixture(scope="module")
-def answers(model: OnnxClassifier, public: Faces) -> Answers:
+def answers(model: OnnxClassifier, public: Faces) -> SplitAnswers:
     return answer(model, public)
 
 
 def test_a_report_has_the_numbers_that_evaluate_prints(
-    model: OnnxClassifier, public: Faces, answers: Answers
+    model: OnnxClassifier, public: Faces, answers: SplitAnswers
 ) -> None:
     printed = scores(answer(model, public))
     found = reporting.evaluated(model.card, "PublicTest", VOTED, answers)
@@ -44,14 +44,16 @@ def test_a_report_has_the_numbers_that_evaluate_prints(
 
 
 def test_a_model_without_the_second_head_has_no_second_protocol(
-    model: OnnxClassifier, answers: Answers
+    model: OnnxClassifier, answers: SplitAnswers
 ) -> None:
     found = reporting.evaluated(model.card, "PublicTest", VOTED, replace(answers, own=None))
     assert found.fer2013 is None
     assert found.scores["fer2013"] is None
 
 
-def test_the_operating_point_lies_on_the_curve(model: OnnxClassifier, answers: Answers) -> None:
+def test_the_operating_point_lies_on_the_curve(
+    model: OnnxClassifier, answers: SplitAnswers
+) -> None:
     threshold = float(np.median(answers.score))
     committed = replace(answers, threshold=threshold, answered=answers.score <= threshold)
     selection = reporting.evaluated(model.card, "PublicTest", VOTED, committed).selection
@@ -60,7 +62,7 @@ def test_the_operating_point_lies_on_the_curve(model: OnnxClassifier, answers: A
 
 
 def test_mistakes_begin_with_the_surest_and_hold_no_right_answer(
-    public: Faces, answers: Answers
+    public: Faces, answers: SplitAnswers
 ) -> None:
     wrong = reporting.mistakes(answers, public, most=5)
     assert len(wrong) == 5

@@ -8,9 +8,9 @@ import pytest
 from tqdm import tqdm
 
 from recognizer.training import averaging, soft_labels
+from recognizer.training.caching import CachedClassifier
 from recognizer.training.datasets.faces import DatasetError, Faces
 from recognizer.training.preparation import distilled, prepare
-from recognizer.training.remembering import Remembering
 from recognizer.training.soft_labels import SoftLabels, teach
 from recognizer.vision.classification import OnnxClassifier
 from tests.training.conftest import Asked
@@ -74,7 +74,7 @@ def test_a_killed_teaching_is_gone_on_with(
         return ask(self, pictures, heads)
 
     straight = teach([teacher], faces.images)
-    kept = Remembering(teacher.folder, tmp_path / "kept")
+    kept = CachedClassifier(teacher.folder, tmp_path / "kept")
     monkeypatch.setattr(OnnxClassifier, "logits", count)
     limit = 4 + 2 * soft_labels.ASKED  # Four to find out whether it sees both sides.
     with pytest.raises(Killed):

@@ -20,9 +20,9 @@ from recognizer.management.base import (
 from recognizer.management.dataset.options import FER2013, add_ferplus_option
 from recognizer.services import model_places, model_versions
 from recognizer.training.affect import with_affect
+from recognizer.training.caching import cached
 from recognizer.training.datasets.fer2013 import read
 from recognizer.training.datasets.ratings import read_ratings
-from recognizer.training.remembering import remembering
 from recognizer.vision.classification import OnnxClassifier
 
 AXES = ("valence", "arousal")
@@ -88,7 +88,7 @@ def _compare(classifier: OnnxClassifier, options: dict[str, Any]) -> dict[str, A
     try:
         faces = read(options["source"], options["ferplus"])
         ratings = read_ratings(options["human"], faces)
-        return compare(remembering(classifier, options["run"]), faces, ratings, options["seed"])
+        return compare(cached(classifier, options["run"]), faces, ratings, options["seed"])
     except ValueError as error:
         raise CommandError(str(error)) from error
     except OSError as error:

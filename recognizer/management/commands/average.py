@@ -22,9 +22,9 @@ from recognizer.management.dataset.options import (
 )
 from recognizer.services import model_places, model_store
 from recognizer.training import averaging, release
+from recognizer.training.caching import cached
 from recognizer.training.labelling import labelling
 from recognizer.training.preparation import prepare_training
-from recognizer.training.remembering import remembering
 from recognizer.training.teachers import require_size
 from recognizer.vision.classification import OnnxClassifier
 
@@ -101,7 +101,7 @@ class Command(TrainingCommand):
                     held_out,
                     partial,
                     self.report,
-                    load=lambda folder: remembering(OnnxClassifier(folder), options["run"]),
+                    load=lambda folder: cached(OnnxClassifier(folder), options["run"]),
                 )
                 words = labelling(reading, options["source"], options["ferplus"], held_out)
                 model_reports.write(classifier, held_out, words)

@@ -28,13 +28,13 @@ from recognizer.management.dataset.options import (
 )
 from recognizer.services import model_versions
 from recognizer.training import corruptions, evaluation, reporting, tables
+from recognizer.training.caching import cached
 from recognizer.training.datasets.detected import detect
 from recognizer.training.datasets.faces import SPLITS, DatasetError, Faces
 from recognizer.training.datasets.reading import Reading
 from recognizer.training.histories import CurveGroup, read_history
 from recognizer.training.labelling import labelling
 from recognizer.training.leaks import Leaks, find_leaks
-from recognizer.training.remembering import remembering
 from recognizer.vision.cards import ModelCard
 from recognizer.vision.classification import OnnxClassifier
 from recognizer.vision.detection import Detector
@@ -129,7 +129,7 @@ class Command(TrainingCommand):
                 found_in = f"found in {len(seen[0])} of {len(faces)} pictures"
                 self.report(f"A face was {found_in}.")
                 words = replace(words, title=f"{words.title}, faces {found_in}")
-            asked = [remembering(model, options["run"]) for model in models]
+            asked = [cached(model, options["run"]) for model in models]
             answers = [
                 evaluation.answer(model, own, sides) for model, own in zip(asked, seen, strict=True)
             ]

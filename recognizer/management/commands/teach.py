@@ -12,10 +12,10 @@ from recognizer.management.base import TrainingCommand, require_different, unusa
 from recognizer.management.dataset.options import add_source_options, read_source, require_apart
 from recognizer.services import model_store
 from recognizer.training import release
+from recognizer.training.caching import CachedClassifier
 from recognizer.training.datasets.faces import DatasetError
 from recognizer.training.datasets.reading import training_and_held_out
 from recognizer.training.preparation import prepare_training
-from recognizer.training.remembering import Remembering
 from recognizer.training.soft_labels import SoftLabels, teach
 from recognizer.training.teachers import require_heads, require_size
 from recognizer.vision.classification import OnnxClassifier
@@ -68,7 +68,7 @@ class Command(TrainingCommand):
         partial = output.with_name(f".{output.name}.partial")
         try:
             with locked(output.with_name(f".{output.name}.lock"), _at_work(output)):
-                kept = [Remembering(one.folder, partial) for one in teachers]
+                kept = [CachedClassifier(one.folder, partial) for one in teachers]
                 labels = teach(kept, training.images)
                 labels.save(output)
                 shutil.rmtree(partial)

@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recognizer.training.caching import AT_ONCE, CachedClassifier, cached
 from recognizer.training.datasets.faces import Faces
-from recognizer.training.remembering import AT_ONCE, Remembering, remembering
 from recognizer.vision.classification import OnnxClassifier
 from recognizer.vision.preprocessing import normalize
 from tests.training.conftest import Asked
@@ -31,18 +31,18 @@ def test_it_answers_as_the_model_does_and_once(
     plain = model.logits(seen, HEADS)
     asked.clear()
     for _ in range(2):
-        kept = remembering(model, tmp_path / "kept").logits(seen, HEADS)
+        kept = cached(model, tmp_path / "kept").logits(seen, HEADS)
         assert {head: part.dtype for head, part in kept.items()} == dict.fromkeys(HEADS, np.float64)
         for head in HEADS:
             np.testing.assert_allclose(kept[head], plain[head], atol=1e-5)
     assert asked == [(AT_ONCE, HEADS), (9, HEADS)]
-    assert remembering(model, None) is model
+    assert cached(model, None) is model
 
 
 def test_a_head_that_was_not_read_is_read_then(
     model: OnnxClassifier, asked: Asked, seen: np.ndarray, tmp_path: Path
 ) -> None:
-    kept = Remembering(model.folder, tmp_path)
+    kept = CachedClassifier(model.folder, tmp_path)
     kept.logits(seen[:5], HEADS[:1])
     kept.logits(seen[:5], HEADS)
     kept.logits(seen[:5], HEADS)
@@ -51,7 +51,7 @@ def test_a_head_that_was_not_read_is_read_then(
 
 def test_no_pictures_have_answers_of_the_right_width(model: OnnxClassifier, tmp_path: Path) -> None:
     none = np.empty((0, 48, 48, 1), np.float32)
-    answers = Remembering(model.folder, tmp_path).logits(none, HEADS)
+    answers = CachedClassifier(model.folder, tmp_path).logits(none, HEADS)
     assert [answers[head].shape for head in HEADS] == [(0, 8), (0, 7)]
 
 
@@ -65,15 +65,15 @@ def test_other_weights_and_other_pictures_are_asked_about(
     model: OnnxClassifier, asked: Asked, seen: np.ndarray, tmp_path: Path
 ) -> None:
     few = seen[:6]
-    Remembering(model.folder, tmp_path / "kept").logits(few, HEADS)
+    CachedClassifier(model.folder, tmp_path / "kept").logits(few, HEADS)
     for pictures in _changed(few):
         plain = model.logits(pictures, HEADS)
         asked.clear()
-        kept = Remembering(model.folder, tmp_path / "kept").logits(pictures, HEADS)
+        kept = CachedClassifier(model.folder, tmp_path / "kept").logits(pictures, HEADS)
         assert asked == [(len(pictures), HEADS)]
         np.testing.assert_array_equal(kept["ferplus"], plain["ferplus"])
     other = OnnxClassifier(write_tiny_model(tmp_path / "other", seed=1))
-    kept = Remembering(other.folder, tmp_path / "kept").logits(few, HEADS)
+    kept = CachedClassifier(other.folder, tmp_path / "kept").logits(few, HEADS)
     np.testing.assert_array_equal(kept["ferplus"], other.logits(few, HEADS)["ferplus"])
 
 
@@ -81,7 +81,7 @@ def test_other_weights_and_other_pictures_are_asked_about(
 def test_half_a_file_is_asked_about_again(
     model: OnnxClassifier, asked: Asked, seen: np.ndarray, tmp_path: Path, rest: int
 ) -> None:
-    kept = Remembering(model.folder, tmp_path / "kept")
+    kept = CachedClassifier(model.folder, tmp_path / "kept")
     whole = kept.logits(seen[:5], HEADS)
     (file,) = (tmp_path / "kept").rglob("*.npz")
     file.write_bytes(file.read_bytes()[:rest])

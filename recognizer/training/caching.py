@@ -15,7 +15,7 @@ AT_ONCE: Final = 256
 """Pictures that are asked about, and kept, together."""
 
 
-class Remembering(OnnxClassifier):
+class CachedClassifier(OnnxClassifier):
     """A model whose logits are kept in a folder: what it has answered, it is not asked again.
 
     Answers belong to the weights and to a block of pictures, in its order. Whatever a card says,
@@ -55,9 +55,9 @@ class Remembering(OnnxClassifier):
         return known
 
 
-def remembering(classifier: OnnxClassifier, kept: Path | None) -> OnnxClassifier:
+def cached(classifier: OnnxClassifier, kept: Path | None) -> OnnxClassifier:
     """The same model, keeping its answers in a folder where one is given."""
-    return Remembering(classifier.folder, kept) if kept else classifier
+    return CachedClassifier(classifier.folder, kept) if kept else classifier
 
 
 def _read(path: Path) -> dict[str, NDArray[np.float64]]:
