@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from recognizer.models import Photo
+from recognizer.models import Photo, User
 
 SHARE: Final = 0.4
 """Of the faces that are held out: a clear answer is worth as much as a little more to learn."""
@@ -28,9 +28,15 @@ def decide(photos: Iterable[Photo]) -> None:
         photos: lent ones, with the faces that count as their `faces`.
     """
     lent = list(photos)
+    # One at a time; what others decided while this one waited stands.
+    lenders = User.objects.filter(pk__in={photo.user_id for photo in lent}).order_by("pk")
+    list(lenders.select_for_update().values_list("pk"))
     # Of photos that are lent no longer, too: a model may have learned from them.
     decided = Photo.objects.filter(held_out__isnull=False)
     copies: dict[str, bool | None] = dict(decided.values_list("sha256", "held_out"))
+    sides = dict(decided.values_list("pk", "held_out"))
+    for photo in lent:
+        photo.held_out = sides.get(photo.pk)
     people: dict[int | None, set[bool]] = defaultdict(set)
     faces: Counter[bool] = Counter()
 
@@ -52,12 +58,7 @@ def decide(photos: Iterable[Photo]) -> None:
             side = faces[True] < SHARE * (faces[True] + faces[False])
         note(photo, side)
         photo.held_out = side
-    for side in (True, False):
-        chosen = [photo.pk for photo in undecided if photo.held_out is side]
-        for start in range(0, len(chosen), 500):
-            # Not those that somebody else has decided meanwhile.
-            open_still = Photo.objects.filter(pk__in=chosen[start : start + 500], held_out=None)
-            open_still.update(held_out=side)
+    Photo.objects.bulk_update(undecided, ["held_out"], batch_size=500)
 
 
 def together(photos: Iterable[Photo]) -> dict[UUID, str]:

@@ -192,12 +192,15 @@ def _write(
 ) -> Exported:
     photos = [photo for photo, _ in lent_photos()]
     held_out.decide(photos)
-    written = _Written(folder, held_out.together(photos))
+    together = held_out.together(photos)
+    written = _Written(folder, together)
     unreadable, divided = 0, 0
     lent = lent_photos()
     if watch:
         lent = watch(lent, _lent().filter(faces__opinions__gt=0).distinct().count())
     for photo, faces in lent:
+        if photo.pk not in together:
+            continue  # Lent or reviewed since; it has no side yet.
         try:
             image = recognition.read_original(photo)
         except (OSError, ValueError):
@@ -234,8 +237,7 @@ class _Written:
         cv2.imwrite(str(self._folder / name), crop)
         votes = [one.votes[column] for column in COLUMNS]
         # Not to be traced to a person or a photo.
-        stays_with = self._together.get(photo.pk, photo.sha256)
-        group = salted_hmac("split faces", stays_with).hexdigest()[:16]
+        group = salted_hmac("split faces", self._together[photo.pk]).hexdigest()[:16]
         side = HELD_OUT if photo.held_out else LEARNED
         self._rows.append([name, *votes, side, group])
         self._prints.append(hashlib.sha256(crop.tobytes()).hexdigest() + f" {votes} {side}")

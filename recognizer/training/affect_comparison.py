@@ -203,7 +203,7 @@ def _out_of_fold(features: Floats, ratings: Floats, seed: int) -> Floats:
 
 
 def ridge(features: Floats, targets: Floats, asked: Floats, penalty: float) -> Floats:
-    """BothHeads of a linear head for other rows (Hoerl and Kennard, 1970), clipped to -1...1.
+    """Answers of a linear head for other rows (Hoerl and Kennard, 1970), clipped to -1...1.
 
     Args:
         features: (N, K) to learn from; they are standardised first.

@@ -57,7 +57,7 @@ def scenes(
         faces = detector.detect(photo)
         if faces:
             largest = max(faces, key=lambda face: face.box[2] * face.box[3])
-            found.append(Scene(photo[..., 0], largest, int(label)))
+            found.append(Scene(np.ascontiguousarray(photo[..., 0]), largest, int(label)))
     return found
 
 

@@ -8,8 +8,10 @@ from django.core.management import CommandError, call_command
 
 from recognizer.training.datasets.fer2013 import read
 from recognizer.training.datasets.packing import read_index, read_packed
+from recognizer.training.datasets.votes import VotedFace
 from tests.training.drawing import draw_face, write_fer2013, write_ferplus
 from tests.training.pictures import write_picture
+from tests.training.votes import write_votes
 
 
 @pytest.fixture
@@ -47,6 +49,24 @@ def test_it_packs_a_packed_folder_again(dataset: tuple[Path, Path], tmp_path: Pa
     index = read_index(two)
     assert (index.size, index.split, index.seed) == (64, "random", 3)
     assert index.splits == {"Training": 16, "PublicTest": 4}
+
+
+def test_a_random_split_keeps_what_the_official_one_would_not(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    # Photo 0 is held out of the first set, and has faces in the second one, too.
+    for name, photos, held_out in (("one", range(6), "PublicTest"), ("two", range(0, 12, 6), "")):
+        faces = [
+            VotedFace(f"{photo}.png", (9, *[0] * 9), f"photo {photo}", "" if photo else held_out)
+            for photo in photos
+        ]
+        for face in faces:
+            write_picture(tmp_path / name / face.file, draw_face("anger", rng))
+        write_votes(tmp_path / name, faces)
+    source = [tmp_path / "one", "--extra", tmp_path / "two", "--output"]
+    dataset_pack(*source, tmp_path / "official")
+    dataset_pack(*source, tmp_path / "random", "--split", "random")
+    assert len(read_index(tmp_path / "official")) == 6 + 1
+    assert len(read_index(tmp_path / "random")) == 6 + 2
 
 
 def test_a_taken_output_is_refused_before_the_source_is_read(tmp_path: Path) -> None:

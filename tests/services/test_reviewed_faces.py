@@ -5,6 +5,7 @@ import hashlib
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from uuid import UUID
 
 import cv2
 import numpy as np
@@ -192,6 +193,31 @@ def test_class_folders_keep_the_sides_apart(site: list[Photo], tmp_path: Path) -
     faces = read_dataset(tmp_path / "data").faces
     assert (faces.splits == "PublicTest").sum() == exported.held_out
     assert len(faces) == exported.faces == 20
+
+
+def test_what_is_lent_while_an_export_runs_waits_for_the_next(
+    site: list[Photo], reviewer: User, alice: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = held_out.together
+
+    def meanwhile(photos: list[Photo]) -> dict[UUID, str]:
+        readable(owned_by(alice), 77, reviewer)
+        return together(photos)
+
+    monkeypatch.setattr(held_out, "together", meanwhile)
+    assert reviewed_faces.export(tmp_path / "data").faces == 20
+    monkeypatch.undo()
+    assert reviewed_faces.export(tmp_path / "next").faces == 22
+
+
+def test_what_was_decided_meanwhile_stands(site: list[Photo]) -> None:
+    photos = [photo for photo, _ in reviewed_faces.lent_photos()]
+    Photo.objects.filter(pk=photos[3].pk).update(held_out=True)
+    held_out.decide(photos)
+    assert photos[3].held_out is True
+    assert dict(Photo.objects.values_list("pk", "held_out")) == {
+        photo.pk: photo.held_out for photo in photos
+    }
 
 
 def test_faces_and_copies_of_a_photo_are_one_group(site: list[Photo], tmp_path: Path) -> None:

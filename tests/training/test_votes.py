@@ -97,7 +97,11 @@ def test_nobody_who_is_held_out_comes_back_with_further_images(tmp_path: Path) -
     assert reading.faces.groups.tolist() == ["anna", "bert", "anna", "carl"]
     assert reading.further == 2
     assert [Path(origin).name for origin in reading.origins[2:]] == ["anna.png", "carl.png"]
-    assert any(note.startswith("1 further faces were left out") for note in reading.notes)
+    assert any("1 further faces were left out" in note and "bert" in note for note in reading.notes)
+    # Who draws sides of their own begins with all of them.
+    together = read_dataset(places[0], extra=[places[1]], apart=False)
+    assert together.faces.groups.tolist() == ["anna", "bert", "anna", "bert", "carl"]
+    assert together.further == 3
 
 
 @pytest.mark.parametrize(

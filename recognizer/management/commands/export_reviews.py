@@ -16,7 +16,8 @@ from recognizer.training.datasets.progress import bar
 class Command(TrainingCommand):
     help = (
         "Write the reviewed faces of the owners who agreed to lend theirs (on their page "
-        "Account) into a new folder that `manage.py train` reads. Guests' photos never count."
+        "Account) into a new folder that `manage.py train` reads. Guests' photos never count. "
+        "Each photo is given its side for ever, to be learned from or held out, if it has none."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -28,10 +28,15 @@ def add_source_options(parser: ArgumentParser) -> None:
         metavar="DIR",
         action="append",
         default=[],
-        help="a further data set that is added to Training; may be given again",
+        help="a further data set that is added to Training, but for faces of people and "
+        "characters whom SOURCE holds out; may be given again",
     )
     parser.add_argument(
-        "--size", type=int, default=48, metavar="N", help="side of the images (%(default)s pixels)"
+        "--size",
+        type=int,
+        default=48,
+        metavar="N",
+        help="side of the images, in pixels (%(default)s)",
     )
     add_bad_option(parser)
 
@@ -129,6 +134,7 @@ def read_source(options: dict[str, Any], report: Callable[[str], None]) -> Readi
             extra=options["extra"],
             size=options["size"],
             bad=options["bad"],
+            apart=options.get("split") != "random",
         )
     for note in reading.notes:
         report(note)

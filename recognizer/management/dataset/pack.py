@@ -32,7 +32,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         choices=get_args(SplitRule),
         default=default.split,
         help="the source's own, or 0.8 Training and 0.2 PublicTest at random, with equal pictures "
-        "and those of one character or owner on the same side, --extra in Training (%(default)s)",
+        "and those of one group (a character, a photo) on the same side, --extra in Training "
+        "(%(default)s)",
     )
     add_seed_option(parser, default.seed)
 

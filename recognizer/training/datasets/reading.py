@@ -21,7 +21,7 @@ from recognizer.training.datasets.folders import (
 )
 from recognizer.training.datasets.packing import is_packed, read_packed
 from recognizer.training.datasets.pictures import Plan, carry_out, grey_square, subfolders
-from recognizer.training.datasets.result import Bad, Problem, Reading, joined, read_all
+from recognizer.training.datasets.result import Bad, Problem, Reading, joined, kept_apart, read_all
 from recognizer.training.datasets.votes import REVIEWED, plan_votes
 from recognizer.vision.emotions import EMOTIONS
 
@@ -54,6 +54,7 @@ def read_dataset(
     extra: Sequence[Path] = (),
     size: int = fer2013.SIDE,
     bad: Bad = "stop",
+    apart: bool = True,
 ) -> Reading:
     """Read a data set in any of LAYOUTS; which one it is, is seen from the files.
 
@@ -62,7 +63,10 @@ def read_dataset(
         ferplus: FER+ votes that belong to the rows of a FER-2013 file; without them, each row
             counts as ten votes for its own label, as an image in a class folder does.
         extra: further data sets, added to Training; what they hold out themselves is left out.
-        size: side of the images in pixels, 8-512; images of another size are resized.
+        apart: leave out what these have of groups that the source holds out, too: nobody's face
+            is to be on both sides. Not for who draws other sides.
+        size: side of the images in pixels, 8-512; images of another size are resized, and of
+            those that are not square the middle is taken.
         bad: "stop" refuses a data set with problems, "skip" leaves out what is concerned.
 
     Raises:
@@ -75,7 +79,9 @@ def read_dataset(
     if twice := [str(place) for place in dict.fromkeys(places) if places.count(place) > 1]:
         raise DatasetError(f"Named more than once: {', '.join(twice)}. Name it once.")
     first = partial(_read, source, ferplus, size, bad)
-    return joined(read_all([first, *(partial(_read_further, place, size, bad) for place in extra)]))
+    further = [partial(_read_further, place, size, bad) for place in extra]
+    reading = joined(read_all([first, *further]))
+    return kept_apart(reading) if apart else reading
 
 
 def plan_images(folder: Path, hold_out: bool = True) -> Plan | None:

@@ -15,6 +15,7 @@ Bad = Literal["stop", "skip"]
 """What to do about problems: refuse the data set, or leave out what is concerned."""
 
 _NAMED: Final = 12
+_NAMED_GROUPS: Final = 5
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Reading:
             faces=self.faces.where(mask),
             sizes=self.sizes[mask],
             origins=tuple(compress(self.origins, mask)),
+            further=int(mask[len(mask) - self.further :].sum()),
             files=tuple(compress(self.files, mask)),
         )
 
@@ -129,17 +131,10 @@ def tell_skipped(problems: Sequence[Problem], report: Callable[[str], None]) -> 
 
 
 def joined(readings: Sequence[Reading]) -> Reading:
-    """Several readings as one, in order; the first one's layout names it.
-
-    What the others have of people and characters (`groups`) that the first one holds out is left
-    out, with a note: nobody's face is to be on both sides.
-    """
+    """Several readings as one, in order; the first one's layout names it."""
     first = readings[0]
     if len(readings) == 1:
         return first
-    held_out = first.faces.groups[first.faces.splits != "Training"]
-    apart = np.unique(held_out[held_out != ""])
-    readings = [first, *(_without(reading, apart) for reading in readings[1:])]
     parts = [reading.faces for reading in readings]
     faces = Faces(
         np.concatenate([part.images for part in parts]),
@@ -158,17 +153,22 @@ def joined(readings: Sequence[Reading]) -> Reading:
         tuple(note for reading in readings for note in reading.notes),
         len(faces) - len(parts[0]),
         tuple(file for reading in readings for file in reading.files)
-        if all(reading.files for reading in readings)
+        if all(len(reading.files) == len(reading.faces) for reading in readings)
         else (),
     )
 
 
-def _without(further: Reading, groups: NDArray[np.str_]) -> Reading:
-    concerned = np.isin(further.faces.groups, groups)
+def kept_apart(reading: Reading) -> Reading:
+    """Without what further data sets have of the groups that are held out, and with a note."""
+    groups, rows = reading.faces.groups, np.arange(len(reading.faces))
+    held_out = groups[(reading.faces.splits != "Training") & (groups != "")]
+    concerned = np.isin(groups, held_out) & (rows >= len(rows) - reading.further)
     if not concerned.any():
-        return further
+        return reading
+    names = np.unique(groups[concerned]).tolist()
+    named = ", ".join(names[:_NAMED_GROUPS]) + (", …" if names[_NAMED_GROUPS:] else "")
     note = (
-        f"{concerned.sum()} further faces were left out: others of the same person, photo or "
-        f"character are held out."
+        f"{concerned.sum()} further faces were left out, as others of the same group (a person, a "
+        f"photo, a character) are held out: {named}."
     )
-    return replace(further.where(~concerned), notes=(*further.notes, note))
+    return replace(reading.where(~concerned), notes=(*reading.notes, note))

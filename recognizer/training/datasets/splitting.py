@@ -39,7 +39,7 @@ def random_split(
     if len(sizes) < 2 or not free.any():
         raise DatasetError(
             "A random split needs at least two different pictures that need not stay together: "
-            "not all of one group (a character, an owner), nor in one with a picture of --extra."
+            "not all of one group (a character, a photo), nor in one with a picture of --extra."
         )
     room = max(1, round(share * own))
     held_out: list[int] = []

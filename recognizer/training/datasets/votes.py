@@ -10,8 +10,8 @@ columns, in any order:
                 `unknown` is "can't tell".
     split       optional: Training, PublicTest or PrivateTest; empty for "wherever".
     group       optional: any text, the same for all faces that must not be torn apart by a
-                split, as those of one photo or one owner; empty for a face on its own. Exports
-                write a random or hashed name there, never a person's.
+                split, as those of one photo or one owner, in further data sets as well; empty for
+                a face on its own. Exports write a hashed name there, never a person's.
 
 A row without a split goes where its group goes. A group without any split is held out
 (PublicTest) when the SHA-256 of its name says so, which it does for a fifth of all groups: so a
