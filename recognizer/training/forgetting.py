@@ -4,7 +4,7 @@ Importing this module imports TensorFlow.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import keras
@@ -17,7 +17,6 @@ from recognizer.training.non_faces import background
 from recognizer.training.ways import too_many
 from recognizer.vision.cards import MAIN_HEAD, NOT_A_FACE_HEAD, Head, ModelCard
 from recognizer.vision.classification import calibrate
-from recognizer.vision.emotions import EMOTIONS
 
 MISSED: Final = 0.05
 """Share of what is no face that may be missed and was not before; one picture always may."""
@@ -32,28 +31,26 @@ Logits = Mapping[str, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Serving:
-    """What a network's logits mean where its model is served.
+    """What a network's logits mean where its model is served, but for the lift of rare emotions.
+
+    The lift turns answers that hang in the balance. On a thousand faces, how many of these are
+    right is luck, which is to decide nothing.
 
     Attributes:
-        emotions: the card's head, with the bias that lifts rare emotions.
         not_a_face: the card's head; None for a model without it.
         threshold: probability of "no face" above which there is none.
     """
 
-    emotions: Head = field(default_factory=lambda: Head(EMOTIONS, 1.0))
     not_a_face: Head | None = None
     threshold: float = 1.0
 
     @classmethod
     def of(cls, card: ModelCard) -> "Serving":
-        return cls(
-            card.heads[MAIN_HEAD], card.heads.get(NOT_A_FACE_HEAD), card.uncertainty.not_a_face
-        )
+        return cls(card.heads.get(NOT_A_FACE_HEAD), card.uncertainty.not_a_face)
 
     def named(self, said: Logits) -> NDArray[np.int64]:
-        """(N,) the emotion that each face is called."""
-        probabilities = calibrate(said[MAIN_HEAD].astype(np.float64), self.emotions)
-        named: NDArray[np.int64] = probabilities.argmax(axis=1)
+        """(N,) the emotion that each face is called, if rare ones are not lifted."""
+        named: NDArray[np.int64] = said[MAIN_HEAD].argmax(axis=1)
         return named
 
     def none(self, said: Logits) -> NDArray[np.bool_]:
@@ -66,7 +63,7 @@ class Serving:
 
 
 AS_FITTED: Final = Serving()
-"""The largest logit is the answer, and everything is a face."""
+"""Everything is a face."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ class Knowledge:
     """How an exam went, in pictures.
 
     Attributes:
-        right: faces that are called what most annotators said.
+        right: faces that are called what most annotators said, see `Serving.named`.
         called_none: faces that are called no face.
         found: of each kind that is no face, those that are called so.
     """

@@ -28,7 +28,8 @@ class Way:
     Attributes:
         share: 0 for the old network, 1 for the fine-tuned one.
         loss: mean cross-entropy with the reviewers' votes, in nats.
-        accuracy: share of the faces that are called what most reviewers said.
+        accuracy: share of the faces that are called what most reviewers said, before rare
+            emotions are lifted.
         called_none: share of the faces that are called no face.
     """
 
