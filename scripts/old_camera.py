@@ -96,7 +96,7 @@ def _run(options: argparse.Namespace, folder: Path) -> None:
 
 def camera(face: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     """A 48x48 face as a photo of the old camera: (H, W, 3) RGB."""
-    from recognizer.training.framing import bordered
+    from recognizer.training.datasets.borders import bordered
 
     small = cv2.resize(face, (28, 28), interpolation=cv2.INTER_AREA)
     photo = bordered(small.astype(np.uint8), SIDE / 28).astype(np.float64)

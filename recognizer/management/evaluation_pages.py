@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from recognizer.training import charts, tables
-from recognizer.training.charts import Span, Spot
-from recognizer.training.corruptions import Corrupted
-from recognizer.training.histories import CurveGroup
-from recognizer.training.metrics import Reliability
-from recognizer.training.reporting import (
+from recognizer.training.evaluation import charts, tables
+from recognizer.training.evaluation.charts import Span, Spot
+from recognizer.training.evaluation.corruptions import Corrupted
+from recognizer.training.evaluation.histories import CurveGroup
+from recognizer.training.evaluation.metrics import Reliability
+from recognizer.training.evaluation.reporting import (
     Compared,
     Evaluated,
     Mistake,

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from recognizer.management import evaluation_pages, reports
-from recognizer.training import evaluation, reporting
 from recognizer.training.datasets.faces import Faces
-from recognizer.training.histories import read_history
-from recognizer.training.labelling import Labelling
+from recognizer.training.datasets.labelling import Labelling
+from recognizer.training.evaluation import reporting, scoring
+from recognizer.training.evaluation.histories import read_history
 from recognizer.vision.classification import OnnxClassifier
 
 # Names in the folder of a model; a run's folder has the history, too.
@@ -28,7 +28,7 @@ def write(
 ) -> Path:
     """Write report.html into the model's folder, with the curves of history.csv if it is there."""
     folder = classifier.weights.parent
-    answers = evaluation.answer(classifier, held_out)
+    answers = scoring.answer(classifier, held_out)
     found = reporting.evaluated(classifier.card, split, labelling, answers)
     curves = folder / HISTORY
     history = read_history(curves) if curves.exists() else []

@@ -31,8 +31,8 @@ pytest.importorskip("tensorflow", reason="TensorFlow is needed to train")
 
 from PIL import Image
 
-from recognizer.training import candidates
-from recognizer.training.preparation import TrainingSet
+from recognizer.training.datasets.preparation import TrainingSet
+from recognizer.training.reviews import candidates
 from tests.training.fitted_model import QUICK
 
 # The run's pulse is a thread, with a connection of its own.
@@ -44,7 +44,7 @@ Status = LearningRun.Status
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     # Threads are set once in a process, and other tests have fitted before.
-    monkeypatch.setattr("recognizer.training.fitting.set_threads", lambda threads: None)
+    monkeypatch.setattr("recognizer.training.fitting.loop.set_threads", lambda threads: None)
     # The defaults are for a network of a hundred times the size.
     monkeypatch.setattr(candidates, "FineTuning", lambda: QUICK)
     monkeypatch.setattr(model_versions, "_loaded", model_versions.Loaded())
@@ -345,8 +345,8 @@ def test_a_model_that_is_gone_is_said_to_be(site: None) -> None:
 def test_without_tensorflow_the_run_says_what_to_install(
     site: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "recognizer.training.fitting", None)
-    monkeypatch.delattr("recognizer.training.fitting")
+    monkeypatch.setitem(sys.modules, "recognizer.training.fitting.loop", None)
+    monkeypatch.delattr("recognizer.training.fitting.loop")
     why = failed()
     assert why.startswith("Learning needs more than serving")
     assert "pip install -r requirements.txt" in why

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.datasets.fer2013 import read
-from recognizer.training.preparation import TrainingSet, prepare
+from recognizer.training.datasets.preparation import TrainingSet, prepare
 from recognizer.vision.classification import OnnxClassifier
 from tests.training.drawing import write_drawn_set
 

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from recognizer.training import export, fitting
 from recognizer.training.augmentation import Augmentation
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.datasets.fer2013 import read
-from recognizer.training.finetuning import FineTuning
-from recognizer.training.hyperparameters import Fitting
+from recognizer.training.datasets.preparation import prepare
+from recognizer.training.fitting import loop
+from recognizer.training.fitting.hyperparameters import Fitting
 from recognizer.training.networks import SimpleCnn
-from recognizer.training.preparation import prepare
+from recognizer.training.release import export
+from recognizer.training.reviews.finetuning import FineTuning
 from recognizer.vision.emotions import EMOTIONS
 from tests.training.drawing import SHOWN, draw_face, write_drawn_set
 
@@ -47,7 +48,7 @@ def write_fitted_model(folder: Path) -> Path:
     held_out = faces.split("PublicTest")
     noise = np.random.default_rng(5).integers(0, 256, (8, 48, 48), dtype=np.uint8)
     training = replace(prepare(faces.split("Training"), held_out.images), non_faces=noise)
-    model = fitting.fit(training, held_out, _HOW, beside / "run", lambda _: None)
+    model = loop.fit(training, held_out, _HOW, beside / "run", lambda _: None)
     card = export.draft(model, _HOW, training, folder, folder.name, {}, lambda _: None)
     card.save(folder / "card.json")
     return folder

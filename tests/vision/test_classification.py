@@ -6,7 +6,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from recognizer.training.release import write_labels
+from recognizer.training.release.version import write_labels
 from recognizer.vision import classification
 from recognizer.vision.cards import CardError
 from recognizer.vision.classification import (

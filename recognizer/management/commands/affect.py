@@ -19,10 +19,10 @@ from recognizer.management.base import (
 )
 from recognizer.management.dataset.options import FER2013, add_ferplus_option
 from recognizer.services import model_places, model_versions
-from recognizer.training.affect import with_affect
-from recognizer.training.caching import cached
+from recognizer.training.affect.circumplex import with_affect
+from recognizer.training.affect.ratings import read_ratings
 from recognizer.training.datasets.fer2013 import read
-from recognizer.training.datasets.ratings import read_ratings
+from recognizer.training.evaluation.caching import cached
 from recognizer.vision.classification import OnnxClassifier
 
 AXES = ("valence", "arousal")
@@ -84,7 +84,7 @@ class Command(TrainingCommand):
 
 def _compare(classifier: OnnxClassifier, options: dict[str, Any]) -> dict[str, Any]:
     with training_imports("The comparison"):
-        from recognizer.training.affect_comparison import compare
+        from recognizer.training.affect.comparison import compare
     try:
         faces = read(options["source"], options["ferplus"])
         ratings = read_ratings(options["human"], faces)

@@ -21,11 +21,11 @@ from recognizer.management.dataset.options import (
     source_in_words,
 )
 from recognizer.services import model_places, model_store
-from recognizer.training import averaging, release
-from recognizer.training.caching import cached
-from recognizer.training.labelling import labelling
-from recognizer.training.preparation import prepare_training
-from recognizer.training.teachers import require_size
+from recognizer.training.datasets.labelling import labelling
+from recognizer.training.datasets.preparation import prepare_training
+from recognizer.training.evaluation.caching import cached
+from recognizer.training.fitting.teachers import require_size
+from recognizer.training.release import averaging, version
 from recognizer.vision.classification import OnnxClassifier
 
 
@@ -86,9 +86,9 @@ class Command(TrainingCommand):
             reading = read_source(options, self.report)
             held_out = reading.faces.split("PublicTest")
             about = {"source": source_in_words(options["source"], reading)}
-            if warning := release.measured_elsewhere([one.card for one in members], held_out):
+            if warning := version.measured_elsewhere([one.card for one in members], held_out):
                 self.report(warning)
-                about[release.SUSPICION] = warning
+                about[version.SUSPICION] = warning
             views = {"mirror": not options["no_mirror"], "shift": options["shift"]}
             ranges = prepare_training(reading.faces).images if options["int8"] else None
             with model_places.being_made(folder, options["replace"]) as partial:
@@ -96,7 +96,7 @@ class Command(TrainingCommand):
                 card = averaging.draft(members, partial, name, **views, ranges=ranges)
                 # What is measured here is of this data set, whatever the members learned from.
                 card = replace(card, data={**card.data, **about})
-                classifier = release.release(
+                classifier = version.release(
                     card,
                     held_out,
                     partial,

@@ -27,14 +27,14 @@ from recognizer.management.dataset.options import (
     require_apart,
 )
 from recognizer.services import model_versions
-from recognizer.training import corruptions, evaluation, reporting, tables
-from recognizer.training.caching import cached
 from recognizer.training.datasets.detected import detect
 from recognizer.training.datasets.faces import SPLITS, DatasetError, Faces
+from recognizer.training.datasets.labelling import labelling
 from recognizer.training.datasets.reading import Reading
-from recognizer.training.histories import CurveGroup, read_history
-from recognizer.training.labelling import labelling
-from recognizer.training.leaks import Leaks, find_leaks
+from recognizer.training.evaluation import corruptions, reporting, scoring, tables
+from recognizer.training.evaluation.caching import cached
+from recognizer.training.evaluation.histories import CurveGroup, read_history
+from recognizer.training.evaluation.leaks import Leaks, find_leaks
 from recognizer.vision.cards import ModelCard
 from recognizer.vision.classification import OnnxClassifier
 from recognizer.vision.detection import Detector
@@ -131,7 +131,7 @@ class Command(TrainingCommand):
                 words = replace(words, title=f"{words.title}, faces {found_in}")
             asked = [cached(model, options["run"]) for model in models]
             answers = [
-                evaluation.answer(model, own, sides) for model, own in zip(asked, seen, strict=True)
+                scoring.answer(model, own, sides) for model, own in zip(asked, seen, strict=True)
             ]
             corrupted = [
                 corruptions.corrupted(model, own, said, sides) if options["corrupted"] else ()

@@ -17,15 +17,15 @@ from recognizer.models import LearningRun, User
 from recognizer.services import learning, model_places, model_store, reviewed_faces
 from recognizer.services.promotions import Refused
 from recognizer.services.reviewed_faces import Exported
-from recognizer.training import comparison
 from recognizer.training.datasets.faces import DatasetError, Faces
+from recognizer.training.datasets.halves import even_and_odd
+from recognizer.training.datasets.labelling import Labelling, labelling
+from recognizer.training.datasets.preparation import TrainingSet, prepare, prepare_training
 from recognizer.training.datasets.reading import (
     read_dataset,
     training_and_held_out,
 )
-from recognizer.training.halves import even_and_odd
-from recognizer.training.labelling import Labelling, labelling
-from recognizer.training.preparation import TrainingSet, prepare, prepare_training
+from recognizer.training.evaluation import comparison
 from recognizer.vision.classification import OnnxClassifier
 
 logger = logging.getLogger(__name__)
@@ -107,8 +107,9 @@ class Command(TrainingCommand):
         )
         reference = _reference(size)
         with training_imports("Learning"):
-            from recognizer.training import candidates, finetuning, fitting
-        fitting.set_threads(threads)
+            from recognizer.training.fitting import loop
+            from recognizer.training.reviews import candidates, finetuning
+        loop.set_threads(threads)
         origin, unseen = None, None
         if reference:
             # The even rows say how far to go, so only the odd ones may say what that cost.

@@ -11,13 +11,13 @@ from recognizer.locks import locked
 from recognizer.management.base import TrainingCommand, require_different, unusable
 from recognizer.management.dataset.options import add_source_options, read_source, require_apart
 from recognizer.services import model_store
-from recognizer.training import release
-from recognizer.training.caching import CachedClassifier
 from recognizer.training.datasets.faces import DatasetError
+from recognizer.training.datasets.preparation import prepare_training
 from recognizer.training.datasets.reading import training_and_held_out
-from recognizer.training.preparation import prepare_training
-from recognizer.training.soft_labels import SoftLabels, teach
-from recognizer.training.teachers import require_heads, require_size
+from recognizer.training.evaluation.caching import CachedClassifier
+from recognizer.training.fitting.soft_labels import SoftLabels, teach
+from recognizer.training.fitting.teachers import require_heads, require_size
+from recognizer.training.release import version
 from recognizer.vision.classification import OnnxClassifier
 
 
@@ -52,7 +52,7 @@ class Command(TrainingCommand):
         try:
             reading = read_source(options, self.report)
             _, held_out = training_and_held_out(reading)  # Is there something of both?
-            if warning := release.measured_elsewhere([one.card for one in teachers], held_out):
+            if warning := version.measured_elsewhere([one.card for one in teachers], held_out):
                 self.report(warning)
             training = prepare_training(reading.faces)
             output: Path = options["output"]

@@ -29,26 +29,26 @@ from recognizer.management.dataset.options import (
     source_in_words,
 )
 from recognizer.services import model_places
-from recognizer.training import non_faces
 from recognizer.training.datasets.backgrounds import Backgrounds, read_backgrounds
 from recognizer.training.datasets.faces import DatasetError, Faces
-from recognizer.training.datasets.reading import UNVOTED, Reading, training_and_held_out
-from recognizer.training.halves import require_halves, torn
-from recognizer.training.labelling import labelling
-from recognizer.training.preparation import (
+from recognizer.training.datasets.halves import require_halves, torn
+from recognizer.training.datasets.labelling import labelling
+from recognizer.training.datasets.preparation import (
     TrainingSet,
     distilled,
     prepare_training,
     votes_per_emotion,
 )
-from recognizer.training.soft_labels import SoftLabels
-from recognizer.training.teachers import Teachers
+from recognizer.training.datasets.reading import UNVOTED, Reading, training_and_held_out
+from recognizer.training.fitting.soft_labels import SoftLabels
+from recognizer.training.fitting.teachers import Teachers
+from recognizer.training.release import non_faces
 from recognizer.vision.cards import ModelCard
 from recognizer.vision.classification import read_card
 from recognizer.vision.emotions import EMOTIONS
 
 if TYPE_CHECKING:
-    from recognizer.training.hyperparameters import Fitting
+    from recognizer.training.fitting.hyperparameters import Fitting
 
 CONFIGS = Path(settings.BASE_DIR) / "recognizer" / "training" / "configs"
 DEFAULT_CONFIG = CONFIGS / "resnet9.toml"
@@ -126,10 +126,10 @@ class Command(TrainingCommand):
         require_apart(options, run, folder)
         # Reading may take minutes, TensorFlow seconds, and without it no setting can be judged.
         with training_imports("Training"):
-            from recognizer.training import config, fitting, hyperparameters, run_folders
+            from recognizer.training.fitting import config, hyperparameters, loop, run_folders
         how = config.load(options["config"], _assignments(options))
         how = hyperparameters.with_best_precision(how)
-        fitting.require_beginning(how)
+        loop.require_beginning(how)
         with run_folders.alone(run):
             self.fit(options, how, run, folder, known)
 
@@ -140,7 +140,8 @@ class Command(TrainingCommand):
 
         `known` is the card of a model that the new one may take the place of.
         """
-        from recognizer.training import export, fitting, release, run_folders
+        from recognizer.training.fitting import loop, run_folders
+        from recognizer.training.release import export, version
 
         labels, teachers = None, None
         if how.distillation:
@@ -155,22 +156,22 @@ class Command(TrainingCommand):
         if options["backgrounds"]:
             found = self.backgrounds(options["backgrounds"], training.images.shape[1])
             training = replace(training, backgrounds=found)
-        fitting.set_threads(options["threads"])
+        loop.set_threads(options["threads"])
         targets, aims = self.taught(training, how, labels, teachers)
-        warning = release.measured_elsewhere(_taught_by(how, teachers), held_out)
+        warning = version.measured_elsewhere(_taught_by(how, teachers), held_out)
         if warning:
             self.report(warning)
         # Stopping early chooses, so it may not look at the rows that report.
         watched = even if how.patience else held_out
-        model = fitting.fit(targets, watched, how, run, self.report, teachers)
+        model = loop.fit(targets, watched, how, run, self.report, teachers)
         origin = _origin(options, reading, training, held_out)
-        data = {**origin, "targets": aims, release.VOTES: votes_per_emotion(training)}
+        data = {**origin, "targets": aims, version.VOTES: votes_per_emotion(training)}
         if warning:
-            data[release.SUSPICION] = warning
+            data[version.SUSPICION] = warning
         with model_places.being_made(folder, options["replace"], known) as partial:
             card = export.draft(model, how, targets, partial, options["name"], data, self.report)
             card = replace(card, training={**card.training, **run_folders.effort(run)})
-            classifier = release.release(card, held_out, partial, self.report)
+            classifier = version.release(card, held_out, partial, self.report)
             shutil.copyfile(run / model_reports.HISTORY, partial / model_reports.HISTORY)
             words = labelling(reading, options["source"], options["ferplus"], held_out)
             model_reports.write(classifier, held_out, words)

@@ -21,7 +21,7 @@ from recognizer.management.dataset.options import (
     require_apart,
     require_there,
 )
-from recognizer.training.selection import VALIDATIONS, select
+from recognizer.training.datasets.selection import VALIDATIONS, select
 
 
 class Command(TrainingCommand):
@@ -53,7 +53,7 @@ class Command(TrainingCommand):
             type=Path,
             metavar="FILE.toml",
             help="the settings that are not searched (the defaults of Fitting in "
-            "recognizer/training/hyperparameters.py)",
+            "recognizer/training/fitting/hyperparameters.py)",
         )
         add("--run", type=Path, metavar="DIR", help="run folder (runs/tune-ARCHITECTURE)")
         add(
@@ -75,7 +75,8 @@ class Command(TrainingCommand):
             raise CommandError(str(error)) from error
         # Reading may take minutes, TensorFlow seconds, and without it no setting can be judged.
         with training_imports("Tuning"):
-            from recognizer.training import fitting, networks, run_folders, tuning
+            from recognizer.training import networks
+            from recognizer.training.fitting import loop, run_folders, tuning
         try:
             base = tuning.base_settings(
                 options["config"], options["architecture"], options["seed"], self.report
@@ -90,7 +91,7 @@ class Command(TrainingCommand):
             self.report(f"{len(training)} images to learn from; trials are measured on {words}.")
             data = run_folders.fingerprint(training, validation)
             search = replace(search, data=words, data_sha256=data)
-            fitting.set_threads(options["threads"])
+            loop.set_threads(options["threads"])
             attempt = tuning.attempt_of(search, training, validation)
             with run_folders.alone(run):
                 trials = tuning.tune(search, attempt, run, self.report)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from recognizer.management import reports
 from recognizer.management.base import add_seed_option
 from recognizer.management.dataset.options import add_source_options, read_source, require_apart
-from recognizer.training import charts
 from recognizer.training.datasets.exploring import (
     BINS,
     KINDS,
@@ -24,6 +23,7 @@ from recognizer.training.datasets.exploring import (
 from recognizer.training.datasets.faces import FER2013_LABELS, DatasetError
 from recognizer.training.datasets.findings import findings
 from recognizer.training.datasets.reading import Reading
+from recognizer.training.evaluation import charts
 from recognizer.vision.emotions import EMOTIONS
 
 HELP = (

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from recognizer.training.augmentation import Augmentation, augment
 from recognizer.training.datasets import fer2013
+from recognizer.training.datasets.borders import SIDE, bordered
 from recognizer.training.datasets.class_folders import listing_digest, walk
 from recognizer.training.datasets.faces import FER2013_LABELS, DatasetError, Faces
 from recognizer.training.datasets.inspection import LONGEST, Source
@@ -30,10 +31,9 @@ from recognizer.training.datasets.outputs import (
     whole_folder,
 )
 from recognizer.training.datasets.pictures import grey_square, read_image
+from recognizer.training.datasets.preparation import image_digests
 from recognizer.training.datasets.progress import bar
 from recognizer.training.datasets.result import Bad, tell_skipped
-from recognizer.training.framing import SIDE, bordered
-from recognizer.training.preparation import image_digests
 from recognizer.vision.detection import MTCNN, Detector
 from recognizer.vision.emotions import EMOTIONS
 from recognizer.vision.preprocessing import Preprocessing, crop_face

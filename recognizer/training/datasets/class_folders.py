@@ -14,11 +14,11 @@ from recognizer.training.datasets.fer2013 import SIDE
 from recognizer.training.datasets.folders import FERG, SPLIT_FOLDERS
 from recognizer.training.datasets.packing import is_packed
 from recognizer.training.datasets.pictures import Plan, grey_square, read_image
+from recognizer.training.datasets.preparation import image_digests
 from recognizer.training.datasets.progress import bar
 from recognizer.training.datasets.reading import PACKED, plan_images
 from recognizer.training.datasets.result import Bad, Problem, settle, tell_skipped
 from recognizer.training.datasets.votes import REVIEWED
-from recognizer.training.preparation import image_digests
 
 _INSTEAD: Final = {
     FERG: "Copy its folders to train/<class>/ and test/<class>/, each character to one of them.",

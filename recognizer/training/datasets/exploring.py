@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from recognizer.training.datasets.classes import CLASSES
 from recognizer.training.datasets.faces import FER2013_LABELS, NOT_A_FACE, SPLITS, Faces, majority
 from recognizer.training.datasets.near_copies import near_copies
-from recognizer.training.preparation import image_digests
+from recognizer.training.datasets.preparation import image_digests
 from recognizer.vision.emotions import EMOTIONS
 
 NO_MAJORITY: Final = len(CLASSES)

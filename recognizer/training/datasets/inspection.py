@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from recognizer.training.datasets.borders import SIDE, bordered
 from recognizer.training.datasets.faces import DatasetError
 from recognizer.training.datasets.journals import Journal
 from recognizer.training.datasets.pictures import read_image
 from recognizer.training.datasets.progress import bar
-from recognizer.training.framing import SIDE, bordered
 from recognizer.vision.detection import MTCNN
 
 # A panorama is searched smaller rather than at any length.

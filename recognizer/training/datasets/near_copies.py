@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.training.datasets.faces import Faces
+from recognizer.training.datasets.preparation import image_digests
 from recognizer.training.datasets.progress import bar
-from recognizer.training.preparation import image_digests
 
 ALMOST: Final = 0.97
 """Pearson's correlation of the pixels, from which two pictures count as almost equal: by eye,

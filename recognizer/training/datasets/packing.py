@@ -24,8 +24,8 @@ from recognizer.training.datasets import tfrecord
 from recognizer.training.datasets.faces import FER2013_LABELS, SPLITS, DatasetError, Faces
 from recognizer.training.datasets.journals import fingerprint
 from recognizer.training.datasets.outputs import Parts, whole_folder
+from recognizer.training.datasets.preparation import image_digests
 from recognizer.training.datasets.splitting import random_split
-from recognizer.training.preparation import image_digests
 from recognizer.vision.emotions import EMOTIONS
 
 INDEX: Final = "index.json"

@@ -1,0 +1,1 @@
+"""A training set in, a fitted network out: settings, batches, steps, teachers, runs, searches."""

@@ -1,0 +1,1 @@
+"""A fitted network in, a calibrated model version with its card out."""
