@@ -14,6 +14,7 @@ import pytest
 from celery import current_app
 from django.core.cache import cache
 from django.test import Client
+from hypothesis import settings as hypothesis_settings
 from numpy.typing import NDArray
 from PIL import Image
 from pytest_django import Settings
@@ -28,6 +29,11 @@ PASSWORD = "correct horse battery staple"
 # Quick rooms first: what is wrong shows early. The room of many short files comes last, so that
 # no core waits for another at the end.
 SLOW_ROOMS = ("install", "distributed", "browser")
+
+
+# On a busy machine a first call takes long, and no test is about how long one takes.
+hypothesis_settings.register_profile("untimed", deadline=None)
+hypothesis_settings.load_profile("untimed")
 
 
 # --- Photos ----------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ def photos_with_faces(
     return width, height, boxes, [draw(st.booleans()) for _ in boxes]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(photos_with_faces())
 def test_any_faces_on_any_photo_can_be_drawn(
     photo: tuple[int, int, list[tuple[int, int, int, int]], list[bool]],

@@ -5,8 +5,7 @@ from hypothesis import strategies as st
 
 from recognizer.vision import boxes as b
 
-# No deadline: on a busy machine a first call takes long.
-quick = settings(deadline=None, max_examples=50)
+quick = settings(max_examples=50)
 
 coordinates = st.floats(-50, 150, allow_nan=False)
 sides = st.floats(0, 80, allow_nan=False)

@@ -60,7 +60,7 @@ def test_no_faces_need_no_places() -> None:
     assert found.conflicts.shape == (0,)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.lists(st.tuples(*[st.floats(0, 300)] * 4), max_size=8),
     st.tuples(st.integers(1, 300), st.integers(1, 300)),

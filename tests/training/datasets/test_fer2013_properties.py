@@ -34,7 +34,7 @@ rows_of_one = st.tuples(
 splits_of_one = st.sets(st.sampled_from(SPLITS), min_size=1)
 
 # A file is written and read in every example, on machines that do other things too.
-calm = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+calm = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 
 
 def pictures(count: int) -> np.ndarray:
