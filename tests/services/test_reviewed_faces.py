@@ -137,7 +137,7 @@ def test_the_command_says_what_it_did(
     reviewed: Photo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     call_command("export_reviews", str(tmp_path / "data"))
-    assert "2 faces are in" in capsys.readouterr().out
+    assert f"Faces in {tmp_path / 'data'}: 2, " in capsys.readouterr().out
     with pytest.raises(CommandError, match="is there already"):
         call_command("export_reviews", str(tmp_path / "data"))
 

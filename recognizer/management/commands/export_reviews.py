@@ -38,13 +38,13 @@ class Command(TrainingCommand):
         except OSError as error:
             raise unusable(error) from error
         self.stdout.write(
-            f"{exported.faces} faces are in {folder}, {exported.held_out} of them held out."
+            f"Faces in {folder}: {exported.faces}, {exported.held_out} of them held out."
         )
         if exported.unreadable:
-            self.stdout.write(f"{exported.unreadable} photos could not be read any more.")
+            self.stdout.write(f"Photos that could not be read any more: {exported.unreadable}.")
         if exported.divided:
             self.stdout.write(
-                f"{exported.divided} faces were left out: most reviewers gave them no emotion."
+                f"Left out, as most reviewers gave them no emotion: {exported.divided}."
             )
 
 
