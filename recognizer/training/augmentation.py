@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """How far a face may stray; the defaults imitate MTCNN's crops of phone photos.
+    """How far a face may stray; the defaults are what the shipped networks learned from.
 
     Attributes:
         flip: probability of mirroring.
@@ -27,17 +27,17 @@ class Augmentation:
     """
 
     flip: float = 0.5
-    rotation: float = 14.0
-    scale: tuple[float, float] = (0.85, 1.2)
-    shift: float = 0.08
-    lighting: float = 0.5
-    low_resolution: float = 0.25
+    rotation: float = 10.0
+    scale: tuple[float, float] = (0.9, 1.15)
+    shift: float = 0.06
+    lighting: float = 0.35
+    low_resolution: float = 0.2
     smallest: int = 16
     blur: float = 0.15
-    jpeg: float = 0.25
-    noise: float = 0.15
+    jpeg: float = 0.12
+    noise: float = 0.12
     occlusion: float = 0.25
-    covered: float = 0.35
+    covered: float = 0.7
 
     def scaled(self, strength: float) -> "Augmentation":
         """The same in every way but `strength` times as strong, 0-1: half for 0.5.

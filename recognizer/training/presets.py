@@ -9,7 +9,9 @@ from recognizer.training.settings import SettingsError, read, require_table
 
 PRESETS: Final = {
     "default": Augmentation(),
-    "gentle": Augmentation().scaled(0.5),
+    "gentle": Augmentation(
+        low_resolution=0.12, blur=0.08, noise=0.08, occlusion=0.15, covered=0.35
+    ),
     # Moves faces, and leaves their pixels as they are.
     "geometric": Augmentation(lighting=0, low_resolution=0, blur=0, jpeg=0, noise=0, occlusion=0),
     "none": Augmentation().scaled(0),

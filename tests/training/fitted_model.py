@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from recognizer.training.augmentation import Augmentation
 from recognizer.training.datasets.faces import Faces
 from recognizer.training.datasets.fer2013 import read
 from recognizer.training.datasets.preparation import prepare
 from recognizer.training.fitting import loop
 from recognizer.training.fitting.hyperparameters import Fitting
 from recognizer.training.networks import SimpleCnn
+from recognizer.training.presets import PRESETS
 from recognizer.training.release import export
 from recognizer.training.reviews.finetuning import FineTuning
 from recognizer.vision.emotions import EMOTIONS
@@ -25,14 +25,13 @@ QUICK = FineTuning(steps=60, batch=16, learning_rate=1e-2, folds=2, ways=(0.3, 0
 
 _HOW = Fitting(
     epochs=14,
-    finish_epochs=0,
     batch=16,
     optimizer="adam",
     learning_rate=0.01,
     ema=0.9,
     mixed_precision="float32",
     network=SimpleCnn(widths=(4, 4), dense=16, block_dropout=0.0, dropout=0.0),
-    augmentation=Augmentation().scaled(0.2),
+    augmentation=PRESETS["gentle"].scaled(0.3),
 )
 
 

@@ -10,7 +10,7 @@ from recognizer.training.settings import SettingsError, read
 
 def test_presets_go_by_their_names() -> None:
     assert named_augmentation("default") == Augmentation()
-    assert named_augmentation("gentle") == Augmentation().scaled(0.5)
+    assert named_augmentation("gentle").covered < Augmentation().covered
     assert named_augmentation("geometric").rotation == Augmentation().rotation
     assert named_augmentation("geometric").jpeg == 0
     assert named_augmentation("none").rotation == 0

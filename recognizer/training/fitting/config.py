@@ -8,9 +8,10 @@
     hidden = 64
 
     [augmentation]
-    rotation = 10.0
+    rotation = 5.0
 
-What is left out keeps its default; paths are relative to the file. Importing this module imports
+or `augmentation = "gentle"`, one of `presets.PRESETS`. What is left out keeps its default; paths
+are relative to the file. Importing this module imports
 TensorFlow.
 """
 
@@ -23,6 +24,7 @@ from pathlib import Path
 
 from recognizer.training.fitting.hyperparameters import NO_PATHS, Fitting
 from recognizer.training.networks import ARCHITECTURES, Network, name_of, network_from, settings_of
+from recognizer.training.presets import PRESETS
 from recognizer.training.settings import SettingsError, plain, read, require_known, require_table
 
 
@@ -93,7 +95,7 @@ def with_assignments(how: Fitting, assignments: Sequence[str]) -> Fitting:
         if dot and isinstance(inner, dict):
             inner[key] = value
         else:
-            data[name] = value
+            data[name] = _augmentation(value) if name == "augmentation" else value
     return from_plain(data)
 
 
@@ -127,6 +129,8 @@ def _read(given: Mapping[str, object]) -> Fitting:
     """Settings that are right one by one."""
     require_known(given, tuple(field.name for field in fields(Fitting)))
     others = {name: value for name, value in given.items() if name != "network"}
+    if "augmentation" in others:
+        others["augmentation"] = _augmentation(others["augmentation"])
     how = read(Fitting, others)
     return replace(how, network=_network(given["network"])) if "network" in given else how
 
@@ -204,6 +208,16 @@ def _network(given: object) -> Network:
         raise SettingsError(f"network.name must be the name of an architecture: {known}.")
     settings = {key: value for key, value in table.items() if key != "name"}
     return network_from(name, settings, "network.")
+
+
+def _augmentation(given: object) -> object:
+    """A preset by its name as a table; what is no text stays as it is."""
+    if not isinstance(given, str):
+        return given
+    if given not in PRESETS:
+        known = ", ".join(f'"{name}"' for name in PRESETS)
+        raise SettingsError(f'augmentation must be a table or one of {known}, not "{given}".')
+    return plain(PRESETS[given])
 
 
 def _line(name: str, value: object) -> str:

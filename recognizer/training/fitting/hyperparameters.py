@@ -15,6 +15,9 @@ NO_PATHS: Final = ("", "none", "imagenet")
 class Fitting:
     """Every number that decides how a network is fitted; saved with the run.
 
+    The defaults are what the shipped networks have in common; what each has of its own is in its
+    file of settings.
+
     Attributes:
         seed: drives the initial weights, the order and the augmentation.
         start: begin with the weights of a fitted network of the same architecture, see
@@ -60,24 +63,24 @@ class Fitting:
 
     seed: int = 1
     start: str = ""
-    epochs: int = 36
+    epochs: int = 100
     small_epochs: int = 0
     small_size: int = 32
-    finish_epochs: int = 6
+    finish_epochs: int = 0
     finishes: int = 1
-    finish_augmentation: float = 0.5
-    batch: int = 256
+    finish_augmentation: float = 1.0
+    batch: int = 128
     optimizer: Literal["sgd", "adam"] = "sgd"
     schedule: Literal["cosine", "exponential"] = "cosine"
-    learning_rate: float = 0.2
-    finish_learning_rate: float = 0.01
+    learning_rate: float = 0.1
+    finish_learning_rate: float = 0.05
     weight_decay: float = 5e-3
     momentum: float = 0.9
     ema: float = 0.998
     patience: int = 0
     fer2013_weight: float = 0.4
     ambiguous_weight: float = 0.1
-    balance: float = 0.25
+    balance: float = 0.3
     logit_adjustment: float = 0.0
     label_smoothing: float = 0.0
     distillation: float = 0.0

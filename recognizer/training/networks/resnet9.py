@@ -15,7 +15,7 @@ class ResNet9:
     """A small residual network for 48x48 grey faces.
 
     After "Deep Residual Learning" (He et al., 2016) with squeeze-and-excitation
-    (Hu et al., 2018). By default the picture is first folded to half its side with four
+    (Hu et al., 2018). Without an entry the picture is first folded to half its side with four
     channels, which loses nothing (space-to-depth, Shi et al., 2016, the other way round): a
     convolution at the full side is mostly memory traffic, and costs a CPU a third of the time.
 
@@ -29,9 +29,9 @@ class ResNet9:
     """
 
     widths: tuple[int, ...] = (48, 96, 192)
-    entry: int = 0
+    entry: int = 32
     blocks: tuple[int, ...] = (1, 1, 1)
-    dropout: float = 0.3
+    dropout: float = 0.25
     squeeze: int = 8
     hidden: int = 0
 

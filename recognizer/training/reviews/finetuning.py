@@ -14,7 +14,7 @@ Importing this module imports TensorFlow.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import keras
@@ -47,6 +47,19 @@ Weights = list[NDArray[np.float32]]
 
 FEWEST_FACES: Final = 20
 """With fewer there is nothing to cross-validate."""
+SLIGHTLY: Final = Augmentation(
+    rotation=7.0,
+    scale=(0.925, 1.1),
+    shift=0.04,
+    lighting=0.25,
+    low_resolution=0.125,
+    blur=0.075,
+    jpeg=0.125,
+    noise=0.075,
+    occlusion=0.125,
+    covered=0.35,
+)
+"""Weaker than in training: the faces look as the site's do already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +80,7 @@ class FineTuning:
         forgotten: share of the guard's faces, see `Origin`, that may be lost.
         ways: shares of the way from the old weights to the fine-tuned ones to choose from. Of
             all the way, most of what is forgotten is forgotten in its last third.
-        augmentation: weaker than in training: the faces look as the site's do already.
+        augmentation: how the faces are varied.
     """
 
     seed: int = 1
@@ -80,7 +93,7 @@ class FineTuning:
     folds: int = 3
     forgotten: float = 0.0025
     ways: tuple[float, ...] = (0.2, 0.4, 0.6)
-    augmentation: Augmentation = field(default_factory=lambda: Augmentation().scaled(0.5))
+    augmentation: Augmentation = SLIGHTLY
 
 
 @dataclass(frozen=True)

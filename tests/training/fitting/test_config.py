@@ -10,6 +10,7 @@ from recognizer.training.fitting import config
 from recognizer.training.fitting.fitted import EXPORTED
 from recognizer.training.fitting.hyperparameters import Fitting
 from recognizer.training.networks import MiniXception, Vgg16
+from recognizer.training.presets import PRESETS
 from recognizer.training.settings import SettingsError
 
 
@@ -27,6 +28,17 @@ def test_what_is_left_out_keeps_its_default(tmp_path: Path) -> None:
         network=MiniXception(widths=(8, 16)),
         augmentation=Augmentation(scale=(0.9, 1.0)),
     )
+
+
+def test_an_augmentation_may_go_by_its_name(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('augmentation = "gentle"\n')
+    gentle = Fitting(augmentation=PRESETS["gentle"])
+    assert config.load(file) == gentle != Fitting()
+    assert config.with_assignments(Fitting(), ["augmentation=gentle"]) == gentle
+    assert config.with_assignments(
+        Fitting(), ["augmentation=gentle", "augmentation.blur=0"]
+    ) == Fitting(augmentation=replace(PRESETS["gentle"], blur=0.0))
 
 
 @pytest.mark.parametrize(
@@ -51,6 +63,7 @@ def test_what_is_written_is_read_again(how: Fitting, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ('augmentation = "wild"', 'augmentation must be a table or one of "default", "gentle"'),
         ("epochs = 0", "epochs must be a whole number, 1 or more, not 0"),
         ("epochs = 1.5", "epochs must be a whole number, not 1.5"),
         ("epochs = true", "epochs must be a whole number, not true"),

@@ -39,20 +39,23 @@ from recognizer.training.networks import (
     Vgg16,
     count_macs,
 )
+from recognizer.training.presets import PRESETS
 from recognizer.training.release import export, version
 
 TINY = Fitting(
     epochs=2,
-    finish_epochs=0,
     batch=16,
     learning_rate=0.05,
     ema=0.9,
     mixed_precision="float32",
-    network=ResNet9(widths=(4,), blocks=(1,), dropout=0.1, squeeze=2),
+    network=ResNet9(widths=(4,), entry=0, blocks=(1,), dropout=0.1, squeeze=2),
 )
 # Large enough to tell drawn faces apart.
 LEARNING = replace(
-    TINY, learning_rate=0.1, network=ResNet9(widths=(4, 8), blocks=(1, 1), dropout=0.1, squeeze=2)
+    TINY,
+    learning_rate=0.1,
+    network=ResNet9(widths=(4, 8), entry=0, blocks=(1, 1), dropout=0.1, squeeze=2),
+    augmentation=PRESETS["gentle"],
 )
 
 

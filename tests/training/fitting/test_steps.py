@@ -18,7 +18,7 @@ from recognizer.training.networks import ResNet9
 HOW = Fitting(
     fer2013_weight=0.3,
     ambiguous_weight=0.2,
-    network=ResNet9(widths=(4, 8), blocks=(1, 1), dropout=0.0, squeeze=2),
+    network=ResNet9(widths=(4, 8), entry=0, blocks=(1, 1), dropout=0.0, squeeze=2),
 )
 PRIOR = np.array([0.1, 0.0, 0.1, 0.1, 0.3, 0.2, 0.1, 0.1], np.float32)
 

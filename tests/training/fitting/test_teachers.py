@@ -25,10 +25,9 @@ from tests.vision.tiny_model import tiny_network, write_tiny_model
 
 TAUGHT = Fitting(
     epochs=2,
-    finish_epochs=0,
     batch=32,
     distillation=0.75,
-    network=ResNet9(widths=(4, 8), blocks=(1, 1), squeeze=2),
+    network=ResNet9(widths=(4, 8), entry=0, blocks=(1, 1), squeeze=2),
 )
 
 

@@ -26,11 +26,10 @@ from recognizer.training.settings import SettingsError
 
 TINY = Fitting(
     epochs=2,
-    finish_epochs=0,
     batch=16,
     learning_rate=0.05,
     ema=0.9,
-    network=ResNet9(widths=(4, 8), blocks=(1, 1), dropout=0.1, squeeze=2),
+    network=ResNet9(widths=(4, 8), entry=0, blocks=(1, 1), dropout=0.1, squeeze=2),
 )
 # The first three are by chance; to guide the next costs a second or more.
 SEARCH = Search(TINY, trials=3, epochs=1, data="drawn faces: 64 faces")

@@ -35,7 +35,7 @@ from recognizer.training.settings import SettingsError
 from recognizer.vision.preprocessing import normalize
 
 SMALL: list[Network] = [
-    ResNet9(widths=(4, 8), blocks=(1, 1), squeeze=2),
+    ResNet9(widths=(4, 8), entry=0, blocks=(1, 1), squeeze=2),
     SimpleCnn(widths=(4, 8), dense=16),
     MiniXception(stem=2, widths=(4, 8)),
 ]

@@ -263,7 +263,7 @@ def test_noise_may_take_its_certainty_but_gives_no_accuracy(
 
 
 def test_pictures_without_a_face_say_nothing_of_emotions() -> None:
-    model = ResNet9(widths=(4, 8), blocks=(1, 1), dropout=0.0, squeeze=2).build()
+    model = ResNet9(widths=(4, 8), entry=0, blocks=(1, 1), dropout=0.0, squeeze=2).build()
     before = keras.models.clone_model(model)
     before.set_weights(model.get_weights())
     step = finetuning._step(model, before, keras.optimizers.SGD(0.5), keep=0.0)
