@@ -1,14 +1,26 @@
 """Make a data set's tidy faces look like what a detector cuts out of real photos."""
 
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import AfterValidator, Field, PositiveInt
+
+from recognizer.training.settings import Settings, Share, ShareBelow1
+
+Zoom = Annotated[float, Field(ge=0.1, le=10)]
+
+
+def _rising(scale: tuple[float, float]) -> tuple[float, float]:
+    if scale[0] > scale[1]:
+        raise ValueError("input should go from the smallest to the largest")
+    return scale
 
 
 @dataclass(frozen=True, slots=True)
-class Augmentation:
+class Augmentation(Settings):
     """How far a face may stray; the defaults are what the shipped networks learned from.
 
     Attributes:
@@ -26,18 +38,18 @@ class Augmentation:
         covered: largest width and height of that block, as a share of the side; a tenth at least.
     """
 
-    flip: float = 0.5
-    rotation: float = 10.0
-    scale: tuple[float, float] = (0.9, 1.15)
-    shift: float = 0.06
-    lighting: float = 0.35
-    low_resolution: float = 0.2
-    smallest: int = 16
-    blur: float = 0.15
-    jpeg: float = 0.12
-    noise: float = 0.12
-    occlusion: float = 0.25
-    covered: float = 0.7
+    flip: Share = 0.5
+    rotation: Annotated[float, Field(ge=0, le=180)] = 10.0
+    scale: Annotated[tuple[Zoom, Zoom], Field(strict=False), AfterValidator(_rising)] = (0.9, 1.15)
+    shift: ShareBelow1 = 0.06
+    lighting: Share = 0.35
+    low_resolution: Share = 0.2
+    smallest: PositiveInt = 16
+    blur: Share = 0.15
+    jpeg: Share = 0.12
+    noise: Share = 0.12
+    occlusion: Share = 0.25
+    covered: Annotated[float, Field(ge=0.1, lt=1)] = 0.7
 
     def scaled(self, strength: float) -> "Augmentation":
         """The same in every way but `strength` times as strong, 0-1: half for 0.5.

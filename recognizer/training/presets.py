@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from recognizer.training.augmentation import Augmentation
-from recognizer.training.settings import SettingsError, read, require_table
+from recognizer.training.settings import SettingsError, plain, read
 
 PRESETS: Final = {
     "default": Augmentation(),
@@ -41,7 +41,23 @@ def named_augmentation(name: str) -> Augmentation:
     except ValueError as error:  # Not UTF-8, or not TOML.
         raise ValueError(f"{name} is not valid TOML: {error}.") from error
     try:
-        table = require_table(given.get("augmentation", given), "augmentation")
+        table = given.get("augmentation", given)
+        if not isinstance(table, dict):
+            raise SettingsError("augmentation must be a table, [augmentation] in TOML.")
         return read(Augmentation, table, "augmentation.")
     except SettingsError as error:
         raise SettingsError(f"{name}: {error}") from error
+
+
+def preset_as_table(given: object) -> object:
+    """A preset's name as its settings by name; what is no text stays as it is.
+
+    Raises:
+        SettingsError: there is no preset of that name.
+    """
+    if not isinstance(given, str):
+        return given
+    if given not in PRESETS:
+        known = ", ".join(f'"{name}"' for name in PRESETS)
+        raise SettingsError(f'augmentation must be a table or one of {known}, not "{given}".')
+    return plain(PRESETS[given])

@@ -19,13 +19,12 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
 from pathlib import Path
 
 from recognizer.training.fitting.hyperparameters import NO_PATHS, Fitting
-from recognizer.training.networks import ARCHITECTURES, Network, name_of, network_from, settings_of
-from recognizer.training.presets import PRESETS
-from recognizer.training.settings import SettingsError, plain, read, require_known, require_table
+from recognizer.training.networks import name_of, settings_of
+from recognizer.training.presets import preset_as_table
+from recognizer.training.settings import SettingsError, plain, read
 
 
 def load(path: Path, assignments: Sequence[str] = ()) -> Fitting:
@@ -47,7 +46,7 @@ def load(path: Path, assignments: Sequence[str] = ()) -> Fitting:
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is not valid TOML: {error}.") from error
     try:
-        how = _read(_with_paths(given, path.parent, Path()))
+        how = read(Fitting, _with_paths(given, path.parent, Path()))
         if not assignments:
             _require_sense(how)
     except SettingsError as error:
@@ -95,7 +94,7 @@ def with_assignments(how: Fitting, assignments: Sequence[str]) -> Fitting:
         if dot and isinstance(inner, dict):
             inner[key] = value
         else:
-            data[name] = _augmentation(value) if name == "augmentation" else value
+            data[name] = preset_as_table(value) if name == "augmentation" else value
     return from_plain(data)
 
 
@@ -120,19 +119,9 @@ def _assigned(assignment: str) -> tuple[str, object]:
 
 def from_plain(given: Mapping[str, object]) -> Fitting:
     """Settings from tables as TOML or JSON gives them; SettingsError when they are not right."""
-    how = _read(given)
+    how = read(Fitting, given)
     _require_sense(how)
     return how
-
-
-def _read(given: Mapping[str, object]) -> Fitting:
-    """Settings that are right one by one."""
-    require_known(given, tuple(field.name for field in fields(Fitting)))
-    others = {name: value for name, value in given.items() if name != "network"}
-    if "augmentation" in others:
-        others["augmentation"] = _augmentation(others["augmentation"])
-    how = read(Fitting, others)
-    return replace(how, network=_network(given["network"])) if "network" in given else how
 
 
 def _require_sense(how: Fitting) -> None:
@@ -198,26 +187,6 @@ def to_plain(how: Fitting) -> dict[str, object]:
     """All settings as tables; `from_plain` gives the same ones back."""
     network = {"name": name_of(how.network), **settings_of(how.network)}
     return plain(how) | {"network": network}
-
-
-def _network(given: object) -> Network:
-    table = require_table(given, "network")
-    name = table.get("name")
-    if not isinstance(name, str):
-        known = ", ".join(sorted(ARCHITECTURES))
-        raise SettingsError(f"network.name must be the name of an architecture: {known}.")
-    settings = {key: value for key, value in table.items() if key != "name"}
-    return network_from(name, settings, "network.")
-
-
-def _augmentation(given: object) -> object:
-    """A preset by its name as a table; what is no text stays as it is."""
-    if not isinstance(given, str):
-        return given
-    if given not in PRESETS:
-        known = ", ".join(f'"{name}"' for name in PRESETS)
-        raise SettingsError(f'augmentation must be a table or one of {known}, not "{given}".')
-    return plain(PRESETS[given])
 
 
 def _line(name: str, value: object) -> str:

@@ -2,17 +2,28 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PlainValidator,
+    PositiveInt,
+)
 
 from recognizer.training.augmentation import Augmentation
-from recognizer.training.networks import Network, ResNet9
+from recognizer.training.networks import Network, ResNet9, named_network
+from recognizer.training.presets import preset_as_table
+from recognizer.training.settings import Seed, Settings, Share, ShareBelow1, Texts
 
 NO_PATHS: Final = ("", "none", "imagenet")
 """What can stand in a setting instead of a path."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fitting:
+class Fitting(Settings):
     """Every number that decides how a network is fitted; saved with the run.
 
     The defaults are what the shipped networks have in common; what each has of its own is in its
@@ -57,39 +68,42 @@ class Fitting:
             `teachers.Teachers`; instead of soft labels, which are about pictures as they are.
         mixed_precision: Keras' policy; "mixed_bfloat16" pays where the CPU has instructions for
             it, and "auto" is that there and "float32" elsewhere, see `with_best_precision`.
+            Without loss scaling float16 loses small gradients, so it is not offered.
         int8: export the convolutions in 8-bit integers, see `quantization.quantize`; fitting is
             the same.
     """
 
-    seed: int = 1
+    seed: Seed = 1
     start: str = ""
-    epochs: int = 100
-    small_epochs: int = 0
-    small_size: int = 32
-    finish_epochs: int = 0
-    finishes: int = 1
-    finish_augmentation: float = 1.0
-    batch: int = 128
+    epochs: PositiveInt = 100
+    small_epochs: NonNegativeInt = 0
+    small_size: Annotated[int, Field(ge=16)] = 32
+    finish_epochs: NonNegativeInt = 0
+    finishes: PositiveInt = 1
+    finish_augmentation: Share = 1.0
+    batch: PositiveInt = 128
     optimizer: Literal["sgd", "adam"] = "sgd"
     schedule: Literal["cosine", "exponential"] = "cosine"
-    learning_rate: float = 0.1
-    finish_learning_rate: float = 0.05
-    weight_decay: float = 5e-3
-    momentum: float = 0.9
-    ema: float = 0.998
-    patience: int = 0
-    fer2013_weight: float = 0.4
-    ambiguous_weight: float = 0.1
-    balance: float = 0.3
-    logit_adjustment: float = 0.0
-    label_smoothing: float = 0.0
-    distillation: float = 0.0
+    learning_rate: NonNegativeFloat = 0.1
+    finish_learning_rate: NonNegativeFloat = 0.05
+    weight_decay: NonNegativeFloat = 5e-3
+    momentum: ShareBelow1 = 0.9
+    ema: ShareBelow1 = 0.998
+    patience: NonNegativeInt = 0
+    fer2013_weight: Share = 0.4
+    ambiguous_weight: NonNegativeFloat = 0.1
+    balance: Share = 0.3
+    logit_adjustment: NonNegativeFloat = 0.0
+    label_smoothing: ShareBelow1 = 0.0
+    distillation: Share = 0.0
     soft_labels: str = ""
-    teachers: tuple[str, ...] = ()
-    mixed_precision: str = "auto"
+    teachers: Texts = ()
+    mixed_precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"
     int8: bool = False
-    network: Network = field(default_factory=ResNet9)
-    augmentation: Augmentation = field(default_factory=Augmentation)
+    network: Annotated[Network, PlainValidator(named_network)] = field(default_factory=ResNet9)
+    augmentation: Annotated[Augmentation, BeforeValidator(preset_as_table)] = field(
+        default_factory=Augmentation
+    )
 
     @property
     def all_epochs(self) -> int:
@@ -106,7 +120,7 @@ def with_best_precision(how: Fitting) -> Fitting:
     return replace(how, mixed_precision=best_precision()) if how.mixed_precision == "auto" else how
 
 
-def best_precision() -> str:
+def best_precision() -> Literal["float32", "mixed_bfloat16"]:
     """The keras policy that is fastest on this CPU: bfloat16 where it has instructions for it."""
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")

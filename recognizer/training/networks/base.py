@@ -84,6 +84,22 @@ def network_from(name: str, settings: Mapping[str, object], where: str = "") -> 
     return read(ARCHITECTURES[name], settings, where)
 
 
+def named_network(given: object) -> Network:
+    """The configuration that a table of TOML describes: its `name` and any of its settings.
+
+    Raises:
+        SettingsError: as `network_from`, or it is no table with a name.
+    """
+    if not isinstance(given, Mapping):
+        raise SettingsError(f"network must be a table, [network] in TOML, not {given!r}.")
+    name = given.get("name")
+    if not isinstance(name, str):
+        known = ", ".join(sorted(ARCHITECTURES))
+        raise SettingsError(f"network.name must be the name of an architecture: {known}.")
+    settings = {key: value for key, value in given.items() if key != "name"}
+    return network_from(name, settings, "network.")
+
+
 def changed(network: Network, **settings: object) -> Network:
     """The same architecture with other settings."""
     return network_from(name_of(network), {**settings_of(network), **settings})

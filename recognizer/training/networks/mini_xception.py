@@ -4,13 +4,15 @@ from dataclasses import dataclass
 
 import keras
 from keras import layers
+from pydantic import NonNegativeInt, PositiveInt
 
 from recognizer.training.networks.base import register, with_heads
+from recognizer.training.settings import Settings, ShareBelow1, Widths
 
 
 @register("mini_xception")
 @dataclass(frozen=True, slots=True)
-class MiniXception:
+class MiniXception(Settings):
     """Residual depthwise-separable blocks and global average pooling, about 50,000 parameters.
 
     After Arriaga, Valdenegro-Toro and Plöger, "Real-time Convolutional Neural Networks for
@@ -25,10 +27,10 @@ class MiniXception:
         dropout, hidden: of what leads to the heads, see `with_heads`.
     """
 
-    stem: int = 8
-    widths: tuple[int, ...] = (16, 32, 64, 128)
-    dropout: float = 0.0
-    hidden: int = 0
+    stem: PositiveInt = 8
+    widths: Widths = (16, 32, 64, 128)
+    dropout: ShareBelow1 = 0.0
+    hidden: NonNegativeInt = 0
 
     def build(self, size: int = 48) -> keras.Model:
         """Return a model from `faces` (N, size, size, 1) to the logits of every head."""

@@ -8,9 +8,10 @@ from typing import ClassVar, Final
 
 import keras
 from keras import layers
+from pydantic import NonNegativeInt
 
 from recognizer.training.networks.base import Network, name_of, with_heads
-from recognizer.training.settings import SettingsError
+from recognizer.training.settings import Settings, SettingsError, ShareBelow1
 
 # ImageNet in grey levels of 0-255: what a face of mean 0 and deviation 1 is brought to, since
 # its own lighting is gone for good.
@@ -23,7 +24,7 @@ SMALLEST_SIDE: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Pretrained:
+class Pretrained(Settings):
     """The configuration of a network on such a backbone.
 
     Attributes:
@@ -37,9 +38,9 @@ class Pretrained:
     """
 
     weights: str = "none"
-    unfrozen: int = 0
-    dropout: float = 0.5
-    hidden: int = 0
+    unfrozen: NonNegativeInt = 0
+    dropout: ShareBelow1 = 0.5
+    hidden: NonNegativeInt = 0
     application: ClassVar[str]
     layers: ClassVar[int]
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pydantic import NonNegativeInt
+
 from recognizer.training.networks.base import register
 from recognizer.training.networks.pretrained import Pretrained
 
@@ -14,6 +16,6 @@ class ResNet50(Pretrained):
     `keras.applications`; by default its last block, and some of the one before, learn.
     """
 
-    unfrozen: int = 15
+    unfrozen: NonNegativeInt = 15
     application: ClassVar = "ResNet50"
     layers: ClassVar = 173

@@ -4,14 +4,15 @@ from dataclasses import dataclass
 
 import keras
 from keras import layers
+from pydantic import NonNegativeInt, PositiveInt
 
 from recognizer.training.networks.base import LEVEL, register, with_heads
-from recognizer.training.settings import SettingsError
+from recognizer.training.settings import Settings, SettingsError, ShareBelow1, Widths
 
 
 @register("resnet9")
 @dataclass(frozen=True, slots=True)
-class ResNet9:
+class ResNet9(Settings):
     """A small residual network for 48x48 grey faces.
 
     After "Deep Residual Learning" (He et al., 2016) with squeeze-and-excitation
@@ -28,12 +29,12 @@ class ResNet9:
         squeeze: by how much squeeze-and-excitation narrows the channels.
     """
 
-    widths: tuple[int, ...] = (48, 96, 192)
-    entry: int = 32
-    blocks: tuple[int, ...] = (1, 1, 1)
-    dropout: float = 0.25
-    squeeze: int = 8
-    hidden: int = 0
+    widths: Widths = (48, 96, 192)
+    entry: NonNegativeInt = 32
+    blocks: Widths = (1, 1, 1)
+    dropout: ShareBelow1 = 0.25
+    squeeze: PositiveInt = 8
+    hidden: NonNegativeInt = 0
 
     def __post_init__(self) -> None:
         if len(self.blocks) != len(self.widths):

@@ -4,13 +4,15 @@ from dataclasses import dataclass
 
 import keras
 from keras import layers
+from pydantic import NonNegativeInt, PositiveInt
 
 from recognizer.training.networks.base import register, with_heads
+from recognizer.training.settings import Settings, ShareBelow1, Widths
 
 
 @register("simple_cnn")
 @dataclass(frozen=True, slots=True)
-class SimpleCnn:
+class SimpleCnn(Settings):
     """Blocks of convolution, batch normalisation, max-pooling and dropout, then dense layers.
 
     Every block halves the side. The features are those of a dense layer over all that is left
@@ -23,11 +25,11 @@ class SimpleCnn:
         dropout, hidden: of what leads to the heads, see `with_heads`.
     """
 
-    widths: tuple[int, ...] = (32, 64, 128)
-    block_dropout: float = 0.25
-    dense: int = 128
-    dropout: float = 0.5
-    hidden: int = 0
+    widths: Widths = (32, 64, 128)
+    block_dropout: ShareBelow1 = 0.25
+    dense: PositiveInt = 128
+    dropout: ShareBelow1 = 0.5
+    hidden: NonNegativeInt = 0
 
     def build(self, size: int = 48) -> keras.Model:
         """Return a model from `faces` (N, size, size, 1) to the logits of every head."""

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pydantic import NonNegativeInt
+
 from recognizer.training.networks.base import register
 from recognizer.training.networks.pretrained import Pretrained
 
@@ -14,6 +16,6 @@ class Vgg16(Pretrained):
     Recognition" (2015), from `keras.applications`; by default its last block learns.
     """
 
-    unfrozen: int = 4
+    unfrozen: NonNegativeInt = 4
     application: ClassVar = "VGG16"
     layers: ClassVar = 18

@@ -283,7 +283,7 @@ def test_another_model_is_not_written_over_before_the_data_is_read(tmp_path: Pat
     [
         (["--config", "wrong.toml"], r"wrong\.toml: There is no setting epoch"),
         (["--set", "balance"], '"balance" sets nothing'),
-        (["--epochs", "-1"], "epochs must be a whole number, 1 or more"),
+        (["--epochs", "-1"], "epochs = -1: input should be greater than 0."),
         (["--start", "gone"], "gone: there is no such file or folder to start from"),
         (["--backgrounds", "gone"], "gone: there is no such file or folder"),
         (["--set", "distillation=0.5", "--set", "soft_labels=gone.npz"], r"gone\.npz cannot be re"),
