@@ -58,7 +58,7 @@ def fit(
         OSError: the run folder cannot be written to.
     """
     how = with_best_precision(how)
-    _check_sizes(training, how)
+    require_sizes(training, how)
     size = training.images.shape[1]
     begun = _begun(how, size)
     keras.utils.set_random_seed(how.seed)
@@ -180,7 +180,8 @@ class _Epochs:
         return loss
 
 
-def _check_sizes(training: TrainingSet, how: Fitting) -> None:
+def require_sizes(training: TrainingSet, how: Fitting) -> None:
+    """ValueError where there are too few pictures for a step, or too small ones for a setting."""
     if len(training) < how.batch:
         raise ValueError(
             f"A step takes {how.batch} images, and there are {len(training)} to learn from. Give "

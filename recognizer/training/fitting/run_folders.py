@@ -71,12 +71,11 @@ def claim_run(run: Path, how: Fitting, data: str, teachers: Sequence[str] = ()) 
     settings = _of_the_run(how) | paths | known
     if weights := settings["network"].get("weights"):
         settings["network"]["weights"] = _whole(weights)
-    defaults = Fitting(network=type(how.network)())
     begun = (run / HISTORY).exists() or (run / CHECKPOINT).exists()
     if not begun and (run / CONFIG).exists() and set(_settings(run / CONFIG)) == set(settings):
         (run / CONFIG).unlink()
     # Stopping early watches other rows, so with `patience` the data differ, too.
-    claim(run / CONFIG, settings, _of_the_run(defaults), {"data": "patience"})
+    claim(run / CONFIG, settings, {"data": "patience"})
 
 
 def _of_the_run(how: Fitting) -> dict[str, Any]:
@@ -86,7 +85,6 @@ def _of_the_run(how: Fitting) -> dict[str, Any]:
 def claim(
     file: Path,
     wanted: Mapping[str, object],
-    defaults: Mapping[str, object] | None = None,
     follows: Mapping[str, str] | None = None,
 ) -> None:
     """Write down what a run folder is for, or find the same written there.
@@ -94,18 +92,17 @@ def claim(
     Args:
         file: JSON in the run folder, which is made.
         wanted: settings by name.
-        defaults: of settings that may be missing there, as they were added later.
         follows: settings that go without saying where another one differs.
 
     Raises:
         ValueError: others are written there, or the file is damaged.
     """
-    wanted, defaults = json.loads(json.dumps([wanted, defaults or {}]))
+    wanted = json.loads(json.dumps(wanted))
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         _write(file, f"{json.dumps(wanted, indent=2)}\n".encode())
         return
-    found = _completed(_settings(file), defaults, wanted)
+    found = _settings(file)
     differing = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
     differing = [name for name in differing if (follows or {}).get(name) not in differing]
     if differing:
@@ -114,19 +111,6 @@ def claim(
             "differ). Use the same settings and data to go on, or another folder (--run) to begin "
             "anew."
         )
-
-
-def _completed(
-    found: Mapping[str, object], defaults: Mapping[str, object], wanted: Mapping[str, object]
-) -> dict[str, object]:
-    """What was found; what it lacks has its default, inside `network` and `augmentation` too."""
-    whole = {**defaults, **found}
-    for name, part in whole.items():
-        default, asked = defaults.get(name), wanted.get(name)
-        if isinstance(part, dict) and isinstance(default, dict) and isinstance(asked, dict):
-            added = {one: value for one, value in default.items() if one in asked}
-            whole[name] = {**added, **part}
-    return whole
 
 
 def _settings(file: Path) -> dict[str, object]:

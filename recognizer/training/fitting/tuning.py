@@ -27,6 +27,7 @@ from recognizer.training.datasets.outputs import whole_file
 from recognizer.training.datasets.preparation import TrainingSet
 from recognizer.training.fitting import config, run_folders
 from recognizer.training.fitting.hyperparameters import Fitting
+from recognizer.training.fitting.loop import require_sizes
 from recognizer.training.fitting.trials import Scores, WholeNetwork
 from recognizer.training.networks import changed, name_of, network_from
 from recognizer.training.networks.pretrained import require_taught
@@ -48,8 +49,6 @@ SEARCHED: Final = (
     "weight_decay",
 )
 _STATE: Final = "oracle"
-# The finish begins at the searched rate divided by this, as in the default settings.
-FINISH: Final = 20
 
 
 class TuningError(ValueError):
@@ -149,13 +148,12 @@ def attempt_of(search: Search, training: TrainingSet, validation: Faces) -> Atte
     """How to make a trial.
 
     Raises:
-        TuningError: there are not enough images for a single step.
+        TuningError: there are not enough images for a single step, or they are too small.
     """
-    if len(training) < search.base.batch:
-        raise TuningError(
-            f"A step takes {search.base.batch} images and there are {len(training)} to learn from; "
-            "give a smaller batch in the settings (--config)."
-        )
+    try:
+        require_sizes(training, search.base)
+    except ValueError as error:
+        raise TuningError(f"{error} The settings are those of --config.") from error
     return WholeNetwork(training, validation, search.epochs)
 
 
@@ -187,8 +185,7 @@ def tune(
         "data": search.data,
         "data_sha256": search.data_sha256,
     }
-    defaults = config.to_plain(Fitting(network=type(search.base.network)()))
-    run_folders.claim(run / "tuning.json", wanted, defaults)
+    run_folders.claim(run / "tuning.json", wanted)
     # What KerasTuner prints on its own belongs to nobody's results.
     with redirect_stdout(io.StringIO()), warnings.catch_warnings():
         # A failed trial's NaN, and a process that is fitted to too few trials yet.
@@ -218,10 +215,12 @@ def tune(
 
 
 def fitting_of(base: Fitting, settings: Mapping[str, Any]) -> Fitting:
-    """`base` with the settings of a trial, and a finish that suits its rate."""
+    """`base` with the settings of a trial; the rate of its finish changes as its rate does."""
     head = {name: settings[name] for name in ("hidden", "dropout")}
     others = {name: value for name, value in settings.items() if name not in head}
-    finish = _rounded(settings["learning_rate"] / FINISH)
+    finish = base.finish_learning_rate
+    if base.learning_rate:
+        finish = _rounded(finish * settings["learning_rate"] / base.learning_rate)
     network = changed(base.network, **head)
     return replace(base, network=network, finish_learning_rate=finish, **others)
 

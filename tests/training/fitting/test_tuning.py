@@ -297,12 +297,15 @@ def test_a_trial_sees_small_pictures_for_the_same_share_of_its_epochs(
     assert shortened(how, epochs).small_epochs == expected
 
 
-def test_the_finish_begins_at_a_twentieth_of_the_searched_rate() -> None:
+def test_the_rate_of_the_finish_changes_as_the_searched_rate_does() -> None:
+    base = replace(TINY, learning_rate=0.2, finish_learning_rate=0.01)
     settings = {"hidden": 0, "dropout": 0.1, "optimizer": "adam", "learning_rate": 0.00123}
-    assert tuning.fitting_of(TINY, settings).finish_learning_rate == 6.15e-5
+    assert tuning.fitting_of(base, settings).finish_learning_rate == 6.15e-5
+    still = replace(base, learning_rate=0.0)
+    assert tuning.fitting_of(still, settings).finish_learning_rate == 0.01
 
 
 def test_too_few_images_for_a_step_are_refused(training: TrainingSet, held_out: Faces) -> None:
     search = replace(SEARCH, base=replace(TINY, batch=512))
-    with pytest.raises(TuningError, match="takes 512 images and there are 96"):
+    with pytest.raises(TuningError, match="takes 512 images, and there are 96"):
         tuning.attempt_of(search, training, held_out)
