@@ -40,6 +40,7 @@ class Augmentation(Settings):
 
     flip: Share = 0.5
     rotation: Annotated[float, Field(ge=0, le=180)] = 10.0
+    # Behind a preset's name (`presets.preset_as_table`) a list is one of Python's, no tuple.
     scale: Annotated[tuple[Zoom, Zoom], Field(strict=False), AfterValidator(_rising)] = (0.9, 1.15)
     shift: ShareBelow1 = 0.06
     lighting: Share = 0.35

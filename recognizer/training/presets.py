@@ -21,8 +21,9 @@ PRESETS: Final = {
 def named_augmentation(name: str) -> Augmentation:
     """A preset by its name, or the file of that path.
 
-    The file gives any of `Augmentation`'s attributes, at its top or in a table `augmentation`,
-    as in the settings of a fitting; what it leaves out keeps its default.
+    The file gives any of `Augmentation`'s attributes, at its top or in a table `augmentation`; a
+    preset's name may stand there, too, as in the settings of a fitting. What it leaves out keeps
+    its default.
 
     Raises:
         ValueError: neither a preset nor a file that can be read, or a setting is unknown or
@@ -41,7 +42,7 @@ def named_augmentation(name: str) -> Augmentation:
     except ValueError as error:  # Not UTF-8, or not TOML.
         raise ValueError(f"{name} is not valid TOML: {error}.") from error
     try:
-        table = given.get("augmentation", given)
+        table = preset_as_table(given.get("augmentation", given))
         if not isinstance(table, dict):
             raise SettingsError("augmentation must be a table, [augmentation] in TOML.")
         return read(Augmentation, table, "augmentation.")

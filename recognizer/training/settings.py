@@ -4,7 +4,7 @@ What a setting may be stands in its type: `Share`, pydantic's `PositiveInt`, a `
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Annotated, Any, ClassVar, Final, TypeVar, get_type_hints
 
@@ -18,14 +18,14 @@ LARGEST_SEED: Final = 2**32 - 1
 Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 Share = Annotated[float, Field(ge=0, le=1)]
 ShareBelow1 = Annotated[float, Field(ge=0, lt=1)]
-# TOML and JSON have lists only, which strictly are no tuples.
-Texts = Annotated[tuple[str, ...], Field(strict=False)]
-Widths = Annotated[tuple[PositiveInt, ...], Field(strict=False, min_length=1)]
+Widths = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
 
 _IN_TOML: Final = {
     "tuple_type": "Input should be a list",
     "dataclass_type": "Input should be a table",
     "too_short": "Input should not be empty",
+    "too_long": "Input has too many values",
+    "missing": "Input has too few values",
 }
 """What pydantic says of Python's types, in the words of those who write TOML."""
 
@@ -57,11 +57,15 @@ def read(kind: type[T], given: Mapping[str, object], where: str = "") -> T:
             wrong, a sentence each.
     """
     try:
-        # As JSON, in which a table does for a dataclass and a date is text, even strictly.
-        return TypeAdapter(kind).validate_json(json.dumps(given, default=str))
+        # As JSON, in which a table does for a dataclass and a list for a tuple, even strictly.
+        return TypeAdapter(kind).validate_json(json.dumps(given, default=_refuse))
     except ValidationError as error:
         wrong = error.errors(include_url=False)
-        raise SettingsError(" ".join(_sentence(kind, one, where) for one in wrong)) from None
+        raise SettingsError(" ".join(_sentences(kind, wrong, where))) from None
+
+
+def _refuse(value: object) -> object:
+    raise SettingsError(f"{value} is a date or a time, and no setting is; put text in quotes.")
 
 
 def plain(settings: Any) -> dict[str, object]:
@@ -70,17 +74,30 @@ def plain(settings: Any) -> dict[str, object]:
     return data
 
 
-def _sentence(kind: type, wrong: Any, where: str) -> str:
-    """What pydantic found wrong, with the setting's whole name."""
-    place, cause = wrong["loc"], wrong.get("ctx", {}).get("error")
-    if isinstance(cause, SettingsError):
-        return str(cause)
-    name = where + ".".join(part for part in place if isinstance(part, str))
-    if wrong["type"] == "unexpected_keyword_argument":
-        return f"There is no setting {name}; there are {', '.join(_known(kind, place[:-1]))}."
-    shown = json.dumps(wrong["input"], ensure_ascii=False, default=str)
-    said = str(cause or _IN_TOML.get(wrong["type"], wrong["msg"]))
-    return f"{name} = {shown}: {said[0].lower()}{said[1:]}."
+def _sentences(kind: type, found: Sequence[Any], where: str) -> Iterator[str]:
+    """What pydantic found wrong, each with the setting's whole name."""
+    unknown: dict[tuple[str, ...], list[str]] = {}
+    for wrong in found:
+        place, cause = wrong["loc"], wrong.get("ctx", {}).get("error")
+        name = where + ".".join(part for part in place if isinstance(part, str))
+        if isinstance(cause, SettingsError):
+            yield str(cause)
+        elif wrong["type"] == "unexpected_keyword_argument":
+            unknown.setdefault(place[:-1], []).append(name)
+        elif wrong["type"] == "json_invalid":
+            yield "There is text in the settings that is not UTF-8."
+        elif wrong["type"] != "too_short" or not wrong["input"]:
+            # Else pydantic has dropped wrong values of a list, each of which it names.
+            said = str(cause or _IN_TOML.get(wrong["type"], wrong["msg"]))
+            yield f"{name} = {shown(wrong['input'])}: {said[0].lower()}{said[1:]}."
+    for place, names in unknown.items():
+        known = ", ".join(_known(kind, place))
+        yield f"There is no setting {', '.join(names)}; there are {known}."
+
+
+def shown(value: object) -> str:
+    """A setting's value as TOML has it."""
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _known(kind: Any, place: tuple[str, ...]) -> list[str]:

@@ -3,9 +3,12 @@ from pathlib import Path
 
 import pytest
 
+from recognizer.training import presets
 from recognizer.training.augmentation import Augmentation
-from recognizer.training.presets import named_augmentation
+from recognizer.training.presets import PRESETS, named_augmentation
 from recognizer.training.settings import SettingsError, read
+
+CONFIGS = Path(presets.__file__).parent / "configs"
 
 
 def test_presets_go_by_their_names() -> None:
@@ -14,6 +17,11 @@ def test_presets_go_by_their_names() -> None:
     assert named_augmentation("geometric").rotation == Augmentation().rotation
     assert named_augmentation("geometric").jpeg == 0
     assert named_augmentation("none").rotation == 0
+
+
+@pytest.mark.parametrize("file", ["mini_xception", "small"])
+def test_a_file_of_settings_does_that_names_a_preset(file: str) -> None:
+    assert named_augmentation(str(CONFIGS / f"{file}.toml")) == PRESETS["gentle"]
 
 
 @pytest.mark.parametrize("heading", ["", "[augmentation]\n"])
@@ -31,7 +39,7 @@ def test_a_file_changes_what_it_names(heading: str, tmp_path: Path) -> None:
         ("flip = true", r"augmentation\.flip = true: input should be a valid number"),
         ("rotation = nan", r"augmentation\.rotation = NaN: input should be a finite number"),
         ("scale = [1.2, 0.8]", r"augmentation\.scale = .*: input should go from the smallest to"),
-        ("scale = [1]", r"augmentation\.scale = \[1\]: "),
+        ("scale = [1]", r"augmentation\.scale = \[1\]: input has too few values"),
         ("flip =", "not valid TOML"),
         ("augmentation = 1", "must be a table"),
     ],

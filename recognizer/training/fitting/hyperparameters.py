@@ -16,7 +16,7 @@ from pydantic import (
 from recognizer.training.augmentation import Augmentation
 from recognizer.training.networks import Network, ResNet9, named_network
 from recognizer.training.presets import preset_as_table
-from recognizer.training.settings import Seed, Settings, Share, ShareBelow1, Texts
+from recognizer.training.settings import Seed, Settings, Share, ShareBelow1
 
 NO_PATHS: Final = ("", "none", "imagenet")
 """What can stand in a setting instead of a path."""
@@ -26,8 +26,8 @@ NO_PATHS: Final = ("", "none", "imagenet")
 class Fitting(Settings):
     """Every number that decides how a network is fitted; saved with the run.
 
-    The defaults are what the shipped networks have in common; what each has of its own is in its
-    file of settings.
+    The defaults are what the fitting of the shipped networks has in common; what each has of its
+    own is in its file of settings.
 
     Attributes:
         seed: drives the initial weights, the order and the augmentation.
@@ -39,13 +39,13 @@ class Fitting(Settings):
             (progressive resizing, as in Tan and Le, 2021). Needs a network without layers that
             are tied to the size, as resnet9 and mini_xception are.
         small_size: side of the shrunk pictures, pixels.
-        finish_epochs: further passes with less augmentation and a low rate: the network settles
-            on faces as they are, after having seen them battered.
+        finish_epochs: further passes from a low rate, with less augmentation if wanted.
         finishes: how many such finishes follow one another, each from `finish_learning_rate`
             down to 0. With more than one, the weights that come out are the mean of what each
             ended with (stochastic weight averaging, Izmailov et al., 2018; here the batch
             statistics are averaged, too), which is steadier than any of them.
-        finish_augmentation: how strong the augmentation is in them, as a share of what it was.
+        finish_augmentation: how strong the augmentation is in them, as a share of what it was;
+            with less, the network settles on faces as they are, after having seen them battered.
         batch: faces per step.
         optimizer: "sgd" with Nesterov momentum, or "adam" (AdamW).
         schedule: "cosine" falls to 0, "exponential" to a hundredth (Keras' ExponentialDecay).
@@ -97,7 +97,7 @@ class Fitting(Settings):
     label_smoothing: ShareBelow1 = 0.0
     distillation: Share = 0.0
     soft_labels: str = ""
-    teachers: Texts = ()
+    teachers: tuple[str, ...] = ()
     mixed_precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"
     int8: bool = False
     network: Annotated[Network, PlainValidator(named_network)] = field(default_factory=ResNet9)

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 import keras
 from keras import layers
 
-from recognizer.training.settings import SettingsError, plain, read
+from recognizer.training.settings import SettingsError, plain, read, shown
 
 HEAD_WIDTHS = {"ferplus": 8, "fer2013": 7, "ambiguous": 1}
 FEATURES = "features"
@@ -91,7 +91,7 @@ def named_network(given: object) -> Network:
         SettingsError: as `network_from`, or it is no table with a name.
     """
     if not isinstance(given, Mapping):
-        raise SettingsError(f"network must be a table, [network] in TOML, not {given!r}.")
+        raise SettingsError(f"network = {shown(given)}: input should be a table.")
     name = given.get("name")
     if not isinstance(name, str):
         known = ", ".join(sorted(ARCHITECTURES))

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from recognizer.training.augmentation import Augmentation
 from recognizer.training.fitting import config
 from recognizer.training.fitting.fitted import EXPORTED
 from recognizer.training.fitting.hyperparameters import Fitting
-from recognizer.training.networks import MiniXception, Vgg16
+from recognizer.training.networks import MiniXception, Vgg16, name_of, settings_of
 from recognizer.training.presets import PRESETS
 from recognizer.training.settings import SettingsError
 
@@ -69,7 +70,11 @@ def test_what_is_written_is_read_again(how: Fitting, tmp_path: Path) -> None:
         ("epochs = true", "epochs = true: input should be a valid integer."),
         ("momentum = 1.0", "momentum = 1.0: input should be less than 1."),
         ("learning_rate = inf", "learning_rate = Infinity: input should be a finite number."),
-        ("seed = 1979-05-27", 'seed = "1979-05-27": input should be a valid integer.'),
+        ("seed = 1979-05-27", "1979-05-27 is a date or a time, and no setting is"),
+        ("teachers = [10:00:00]", "10:00:00 is a date or a time, and no setting is"),
+        ("epoch = 3\nepochz = 4", "There is no setting epoch, epochz; there are seed, start,"),
+        ("[augmentation]\nscale = [1]", "augmentation.scale = [1]: input has too few values."),
+        ("[augmentation]\nscale = [1, 1, 1]", "scale = [1, 1, 1]: input has too many values."),
         ('optimizer = "lion"', "optimizer = \"lion\": input should be 'sgd' or 'adam'."),
         (
             'mixed_precision = "half"',
@@ -80,7 +85,7 @@ def test_what_is_written_is_read_again(how: Fitting, tmp_path: Path) -> None:
             "seed = 4294967296: input should be less than or equal to 4294967295.",
         ),
         ("epoch = 3", "There is no setting epoch; there are seed, start, epochs"),
-        ('network = "resnet9"', "network must be a table, [network] in TOML"),
+        ('network = "resnet9"', 'network = "resnet9": input should be a table.'),
         ("[network]\nhidden = 1", "network.name must be the name of an architecture"),
         ('[network]\nname = "alexnet"', 'There is no architecture "alexnet"; there are mini_'),
         ('[network]\nname = "resnet9"\ndepth = 3', "There is no setting network.depth; there are"),
@@ -139,6 +144,31 @@ def test_the_settings_that_come_along_need_nothing_but_a_data_set(file: Path) ->
         assert Path(folder).resolve().is_relative_to(CONFIGS.parent.parent)
         assert (Path(folder) / "card.json").exists()
     assert not how.start or (Path(how.start) / EXPORTED).exists()
+
+
+SHIPPED = {
+    "resnet9-ferplus": CONFIGS.parents[1] / "weights" / "resnet9-ferplus",
+    "resnet9-taught": CONFIGS.parent / "members" / "resnet9-taught",
+    "resnet9-wide": CONFIGS.parent / "members" / "resnet9-wide",
+    "resnet9": CONFIGS.parent / "members" / "resnet9-seed1",
+    "resnet9-gentle": CONFIGS.parent / "members" / "resnet9-first",
+}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_network_was_fitted_with_what_its_file_says(name: str) -> None:
+    card = json.loads((SHIPPED[name] / "card.json").read_text(encoding="utf-8"))
+    how = config.load(CONFIGS / f"{name}.toml")
+    said = config.to_plain(how) | {
+        "start": Path(how.start).name,
+        "teachers": [Path(folder).name for folder in how.teachers],
+        "network": settings_of(how.network),
+        # Decided for the machine.
+        "mixed_precision": card["training"]["mixed_precision"],
+    }
+    # Some cards are older than teachers that are asked about each picture.
+    assert {"teachers": [], **card["training"]}.items() >= said.items()
+    assert card["architecture"] == name_of(how.network)
 
 
 def test_settings_can_be_replaced_one_by_one() -> None:
@@ -236,7 +266,7 @@ def test_teachers_are_folders_relative_to_the_file(
         ("balanse=1", "There is no setting balanse"),
         ("balance=much", 'balance = "much": input should be a valid number.'),
         ("balance.more=1", r"There is no setting balance\.more"),
-        ("network=resnet9", "network must be a table"),
+        ("network=resnet9", 'network = "resnet9": input should be a table.'),
         ("network.widht=3", r"network\.widht"),
         ("network.name=alexnet", "alexnet"),
     ],

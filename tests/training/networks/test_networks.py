@@ -36,6 +36,7 @@ from recognizer.vision.preprocessing import normalize
 
 SMALL: list[Network] = [
     ResNet9(widths=(4, 8), entry=0, blocks=(1, 1), squeeze=2),
+    ResNet9(widths=(4, 8), entry=4, blocks=(1, 2), squeeze=2),
     SimpleCnn(widths=(4, 8), dense=16),
     MiniXception(stem=2, widths=(4, 8)),
 ]
@@ -337,6 +338,7 @@ def test_settings_make_the_same_network_again(network: Network) -> None:
         ("resnet9", {"widths": [], "blocks": []}, "blocks = []: input should not be empty."),
         ("resnet9", {"widths": 64}, "widths = 64: input should be a list."),
         ("resnet9", {"widths": [8, 8, 0]}, "widths = 0: input should be greater than 0."),
+        ("resnet9", {"widths": ["a"]}, 'widths = "a": input should be a valid integer.'),
         ("simple_cnn", {"widths": []}, "widths = []: input should not be empty."),
     ],
 )
