@@ -30,6 +30,19 @@ FACES: Final = 512
 MOST_MOVED: Final = 0.2
 """Mean share of their spread that logits may move by; resnet9's move by a twentieth."""
 _BATCH: Final = 64
+_WIDELY: Final = Augmentation(
+    rotation=14.0,
+    scale=(0.85, 1.2),
+    shift=0.08,
+    lighting=0.5,
+    low_resolution=0.25,
+    blur=0.15,
+    jpeg=0.25,
+    noise=0.15,
+    occlusion=0.25,
+    covered=0.35,
+)
+"""More than in training, so that the ranges leave room for what photos bring."""
 
 
 def quantize(path: Path, images: NDArray[np.uint8], seed: int = 1) -> float:
@@ -143,7 +156,7 @@ def _varied(images: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
     """A sample as it is, and varied, as photos are darker and brighter than data sets."""
     rng = np.random.default_rng(seed)
     chosen = images[rng.permutation(len(images))[:FACES]]
-    return np.concatenate([chosen, np.stack([augment(one, Augmentation(), rng) for one in chosen])])
+    return np.concatenate([chosen, np.stack([augment(one, _WIDELY, rng) for one in chosen])])
 
 
 def _batches(images: NDArray[np.uint8]) -> Iterator[dict[str, NDArray[np.float32]]]:
