@@ -85,7 +85,7 @@ def training_imports(what: str) -> Iterator[None]:
 
 
 def add_answers_option(parser: ArgumentParser) -> None:
-    """Add --run: a folder for what models say, see `training.caching`."""
+    """Add --run: a folder for what models say, see `training.evaluation.caching`."""
     parser.add_argument(
         "--run",
         type=Path,

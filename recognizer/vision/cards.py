@@ -1,7 +1,7 @@
 """The card beside each model's weights: what serving must know to use them rightly."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 from pathlib import Path, PurePath
@@ -65,6 +65,10 @@ class Head:
     labels: tuple[str, ...]
     temperature: float
     bias: tuple[float, ...] = ()
+
+    def columns(self, labels: Sequence[str]) -> list[int]:
+        """Where each of these labels is among the head's, which may have another order."""
+        return [self.labels.index(label) for label in labels]
 
 
 @dataclass(frozen=True, slots=True)

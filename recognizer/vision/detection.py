@@ -50,6 +50,11 @@ class Detection:
     score: float
 
 
+def largest(faces: Sequence[Detection]) -> Detection:
+    """The face with the largest box, of one at least."""
+    return max(faces, key=lambda face: face.box[2] * face.box[3])
+
+
 class Detector(Protocol):
     """Anything that finds faces; called from several threads at once."""
 

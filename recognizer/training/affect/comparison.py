@@ -124,9 +124,8 @@ def answer(classifier: OnnxClassifier, images: NDArray[np.uint8], what: str) -> 
         faces = normalize(images[start : start + _CHUNK])
         for head, part in classifier.logits(faces, list(parts)).items():
             parts[head].append(part)
-    # A card may have its labels in another order than the data set.
     for head, labels in LABELS.items():
-        order = [heads[head].labels.index(label) for label in labels]
+        order = heads[head].columns(labels)
         raw = np.concatenate(parts[head])
         logits[head], calibrated[head] = raw[:, order], calibrate(raw, heads[head])[:, order]
     return BothHeads(logits, calibrated)

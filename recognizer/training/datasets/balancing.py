@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from recognizer.training.augmentation import Augmentation, augment
 from recognizer.training.datasets import fer2013
-from recognizer.training.datasets.borders import SIDE, bordered
+from recognizer.training.datasets.borders import SEARCHED_SIDE, bordered
 from recognizer.training.datasets.class_folders import listing_digest, walk
 from recognizer.training.datasets.faces import FER2013_LABELS, DatasetError, Faces
 from recognizer.training.datasets.inspection import LONGEST, Source
@@ -34,7 +34,7 @@ from recognizer.training.datasets.pictures import grey_square, read_image
 from recognizer.training.datasets.preparation import image_digests
 from recognizer.training.datasets.progress import bar
 from recognizer.training.datasets.result import Bad, tell_skipped
-from recognizer.vision.detection import MTCNN, Detector
+from recognizer.vision.detection import MTCNN, Detector, largest
 from recognizer.vision.emotions import EMOTIONS
 from recognizer.vision.preprocessing import Preprocessing, crop_face
 
@@ -74,7 +74,8 @@ class Balance:
             raise DatasetError(
                 f"The size must lie in {SIZES[0]}-{SIZES[1]} pixels, not {self.size}."
             )
-        if not self.augmentation.smallest < self.size:
+        shrinks = self.augmentation.low_resolution > 0
+        if shrinks and self.augmentation.smallest >= self.size:
             raise DatasetError(
                 f"The augmentation shrinks faces to {self.augmentation.smallest} pixels, so the "
                 f"size must be larger than that, not {self.size}."
@@ -308,14 +309,14 @@ def _face(source: Source, how: Balance) -> NDArray[np.uint8] | str:
     if not how.detect:
         return grey_square(image, how.size)
     short, long = sorted(image.shape[:2])
-    if image.ndim == 2 or short < SIDE:
+    if image.ndim == 2 or short < SEARCHED_SIDE:
         # A tight crop rather than a photo.
-        image = bordered(image, max(1.0, min(SIDE / short, LONGEST / long)))
+        image = bordered(image, max(1.0, min(SEARCHED_SIDE / short, LONGEST / long)))
     found = how.detector.detect(image)
     if not found:
         return "MTCNN finds no face in it."
-    largest = max(found, key=lambda face: face.box[2] * face.box[3])
-    return crop_face(image, largest.box, largest.landmarks, Preprocessing(how.size))
+    face = largest(found)
+    return crop_face(image, face.box, face.landmarks, Preprocessing(how.size))
 
 
 class _Names:

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-SIDE = 192
+SEARCHED_SIDE = 192
 """The side at which pictures are searched, four times FER-2013's; smaller ones are enlarged."""
 
 

@@ -162,7 +162,7 @@ def clean_fer2013(pixels: Path, ferplus: Path | None, job: Job) -> None:
         about = fingerprint(faces.images, *([numbers] if problems else []))
         dropped = _judge(entries, about, job)
         if not _stays(entries, dropped):
-            for earlier in (fer2013_files.PIXELS_FILE, fer2013_files.VOTES_FILE):
+            for earlier in (fer2013_files.PIXELS_FILE, fer2013_files.FERPLUS_FILE):
                 (job.output / earlier).unlink(missing_ok=True)
             raise _nothing_left(dropped, job.output)
         rows = np.array([entry.name not in dropped for entry in entries])
@@ -171,7 +171,7 @@ def clean_fer2013(pixels: Path, ferplus: Path | None, job: Job) -> None:
             fer2013_files.write_votes(faces.where(rows), (numbers[rows] - 1).tolist(), job.output)
         else:
             # Those of an earlier cleaning belong to other rows.
-            (job.output / fer2013_files.VOTES_FILE).unlink(missing_ok=True)
+            (job.output / fer2013_files.FERPLUS_FILE).unlink(missing_ok=True)
         job.report(f"{rows.sum()} rows are in {job.output}.")
 
 

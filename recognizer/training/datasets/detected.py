@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from recognizer.training.datasets.pictures import read_image
 from recognizer.training.datasets.progress import bar
-from recognizer.vision.detection import Detector
+from recognizer.vision.detection import Detector, largest
 from recognizer.vision.preprocessing import Preprocessing, crop_face
 
 
@@ -47,7 +47,7 @@ def detect(files: Sequence[Path], ways: Sequence[Preprocessing], detector: Detec
         if not faces:
             continue
         found[row] = True
-        face = max(faces, key=lambda one: one.box[2] * one.box[3])
+        face = largest(faces)
         sides.append(max(face.box[2:]))
         for crops, way in zip(cut, ways, strict=True):
             crops.append(crop_face(image, face.box, face.landmarks, way))

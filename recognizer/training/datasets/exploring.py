@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.training.datasets.classes import CLASSES
-from recognizer.training.datasets.faces import FER2013_LABELS, NOT_A_FACE, SPLITS, Faces, majority
+from recognizer.training.datasets.faces import (
+    EMOTION_OF_LABEL,
+    FER2013_LABELS,
+    NOT_A_FACE,
+    SPLITS,
+    Faces,
+    majority,
+)
 from recognizer.training.datasets.near_copies import near_copies
 from recognizer.training.datasets.preparation import image_digests
 from recognizer.vision.emotions import EMOTIONS
@@ -286,10 +293,9 @@ def _agreement(faces: Faces, kinds: NDArray[np.int64]) -> Agreement:
     share = faces.votes.max(axis=1) / np.maximum(total, 1)
     # A share of exactly 0.5 is the end of 40-50 %, whatever its rounding.
     place = np.clip(np.ceil(share * 10 - 1e-9).astype(np.int64) - 1, 0, 9)
-    own = np.array([EMOTIONS.index(name) for name in FER2013_LABELS])
     labelled = faces.labels >= 0
     decided = labelled & (kinds != NO_MAJORITY)
-    agrees = int((own[faces.labels[decided]] == kinds[decided]).sum())
+    agrees = int((EMOTION_OF_LABEL[faces.labels[decided]] == kinds[decided]).sum())
     confusion = np.zeros((len(FER2013_LABELS), len(KINDS)), np.int64)
     np.add.at(confusion, (faces.labels[labelled], kinds[labelled]), 1)
     return Agreement(

@@ -17,6 +17,8 @@ SPLITS: Final = ("Training", "PublicTest", "PrivateTest")
 
 # The order of FER-2013's own numeric labels 0-6, in our words.
 FER2013_LABELS: Final = ("anger", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+EMOTION_OF_LABEL: Final = np.array([EMOTIONS.index(name) for name in FER2013_LABELS])
+"""(7,) int64, where each of these stands in EMOTIONS."""
 
 # The two columns of the votes that follow those of EMOTIONS.
 UNKNOWN: Final = len(EMOTIONS)

@@ -34,8 +34,8 @@ from recognizer.training.datasets.progress import bar
 from recognizer.training.datasets.result import Bad, Problem, settle
 
 SIDE: Final = 48
-# FER+'s column for each of our emotions, then its two ways of declining.
-_FERPLUS_COLUMNS: Final = {
+# FER+'s name for each column of `Faces.votes`: our emotions, then its two ways of declining.
+FERPLUS_COLUMNS: Final = {
     "anger": "anger",
     "contempt": "contempt",
     "disgust": "disgust",
@@ -44,6 +44,8 @@ _FERPLUS_COLUMNS: Final = {
     "neutral": "neutral",
     "sad": "sadness",
     "surprise": "surprise",
+    "unknown": "unknown",
+    "not_a_face": "NF",
 }
 # RuntimeError: an encrypted archive, or one packed in an unknown way.
 _UNREADABLE: Final = (
@@ -193,7 +195,7 @@ def _read_votes(
     path: Path, problems: list[Problem]
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.str_]]:
     """Votes, names and splits; a row that cannot be read has votes of -1."""
-    columns = (*_FERPLUS_COLUMNS.values(), "unknown", "NF")
+    columns = tuple(FERPLUS_COLUMNS.values())
     votes, named, splits = [], [], []
     with _open_text(path) as lines:
         reader = csv.DictReader(lines)

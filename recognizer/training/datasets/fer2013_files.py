@@ -5,22 +5,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from recognizer.training.datasets.faces import Faces
+from recognizer.training.datasets.fer2013 import FERPLUS_COLUMNS
 
 PIXELS_FILE = "fer2013.csv"
-VOTES_FILE = "fer2013new.csv"
-# FER+'s own order; each with its column in `Faces.votes`.
-_VOTES = {
-    "neutral": 5,
-    "happiness": 4,
-    "surprise": 7,
-    "sadness": 6,
-    "anger": 0,
-    "disgust": 2,
-    "fear": 3,
-    "contempt": 1,
-    "unknown": 8,
-    "NF": 9,
-}
+FERPLUS_FILE = "fer2013new.csv"
+# FER+'s own order.
+_VOTES = (
+    "neutral",
+    "happiness",
+    "surprise",
+    "sadness",
+    "anger",
+    "disgust",
+    "fear",
+    "contempt",
+    "unknown",
+    "NF",
+)
+_PLACES = [list(FERPLUS_COLUMNS.values()).index(name) for name in _VOTES]
 
 
 def write_pixels(faces: Faces, folder: Path) -> None:
@@ -47,11 +49,11 @@ def write_votes(faces: Faces, numbers: Sequence[int], folder: Path) -> None:
             pictures by them, so that the row can be found again.
         folder: is there.
     """
-    with (folder / VOTES_FILE).open("w", encoding="utf-8", newline="") as file:
+    with (folder / FERPLUS_FILE).open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["Usage", "Image name", *_VOTES])
         for split, number, named, votes in zip(
             faces.splits, numbers, faces.named, faces.votes.tolist(), strict=True
         ):
             name = f"fer{number:07}.png" if named else ""
-            writer.writerow([split, name, *(votes[column] for column in _VOTES.values())])
+            writer.writerow([split, name, *(votes[place] for place in _PLACES)])

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.training.datasets.borders import SIDE, bordered
+from recognizer.training.datasets.borders import SEARCHED_SIDE, bordered
 from recognizer.training.datasets.faces import DatasetError
 from recognizer.training.datasets.journals import Journal
 from recognizer.training.datasets.pictures import read_image
@@ -23,7 +23,7 @@ from recognizer.vision.detection import MTCNN
 
 # A panorama is searched smaller rather than at any length.
 LONGEST: Final = 1536
-SMALLEST: Final = 12 / SIDE
+SMALLEST: Final = 12 / SEARCHED_SIDE
 """The smallest face that MTCNN can look for, as a share of the picture's short side."""
 # Finer than MTCNN's own 0.709: a face that fills its picture is met at few levels only. Of 600
 # FER-2013 pictures without an NF vote this finds 89%, 0.709 finds 86%.
@@ -63,7 +63,7 @@ def find_faces(image: NDArray[np.uint8], smallest: float, score: float) -> tuple
         score: the least detection score wanted, 0-1; MTCNN's own is 0.8.
     """
     short, long = sorted(image.shape[:2])
-    scale = min(SIDE / short, LONGEST / long)
+    scale = min(SEARCHED_SIDE / short, LONGEST / long)
     photo = bordered(image, scale)
     middle = photo.shape[1] / 2, photo.shape[0] / 2
     side = short * scale
@@ -78,7 +78,7 @@ def find_faces(image: NDArray[np.uint8], smallest: float, score: float) -> tuple
 
 @cache
 def _detector(smallest: float, score: float) -> MTCNN:
-    min_face = max(12, round(smallest * SIDE))
+    min_face = max(12, round(smallest * SEARCHED_SIDE))
     # One thread each: the pictures are small, and there is a process for every core.
     return MTCNN(min_face, _PYRAMID, (0.6, 0.7, score), threads=1)
 

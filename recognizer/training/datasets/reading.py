@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recognizer.training.datasets import fer2013
-from recognizer.training.datasets.faces import FER2013_LABELS, DatasetError, Faces
+from recognizer.training.datasets.faces import EMOTION_OF_LABEL, DatasetError, Faces
 from recognizer.training.datasets.folders import (
     CLASS_FOLDERS,
     FERG,
@@ -23,7 +23,6 @@ from recognizer.training.datasets.packing import is_packed, read_packed
 from recognizer.training.datasets.pictures import Plan, carry_out, grey_square, subfolders
 from recognizer.training.datasets.result import Bad, Problem, Reading, joined, kept_apart, read_all
 from recognizer.training.datasets.votes import REVIEWED, plan_votes
-from recognizer.vision.emotions import EMOTIONS
 
 __all__ = [
     "LAYOUTS",
@@ -184,7 +183,7 @@ def _out_of_order(faces: Faces, ferplus: Path) -> str:
     Votes have nothing but their place to tell whose they are.
     """
     majority = faces.majority
-    own = np.array([EMOTIONS.index(name) for name in FER2013_LABELS])[faces.labels]
+    own = EMOTION_OF_LABEL[faces.labels]
     decided = (faces.labels >= 0) & faces.agreed
     count, agreeing = int(decided.sum()), int((own == majority)[decided].sum())
     if count < _FEWEST_COMPARED or agreeing >= _LEAST_AGREEMENT * count:

@@ -148,7 +148,7 @@ def corrupted(
     """How a model does on the same faces with each of `CORRUPTIONS`.
 
     Args:
-        classifier, faces, sides: as for `evaluation.answer`.
+        classifier, faces, sides: as for `scoring.answer`.
         untouched: what that gave.
     """
     as_they_are, *ways = CORRUPTIONS

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.training.datasets.faces import FER2013_LABELS, Faces
+from recognizer.training.datasets.faces import EMOTION_OF_LABEL, FER2013_LABELS, Faces
 from recognizer.training.datasets.labelling import Labelling
 from recognizer.training.datasets.preparation import drawn_at_once
 from recognizer.training.evaluation import bootstrap, metrics
@@ -152,7 +152,7 @@ class Evaluated:
     Attributes:
         labelling: whom it is measured against, in words.
         rows: of the whole split.
-        scores: as `evaluation.scores` gives them.
+        scores: as `scoring.scores` gives them.
         right: (rows of ferplus,) whether the answer is the majority's.
         agreement: share of those rows, as far as they have a label of FER-2013's own, on which
             it is the majority's.
@@ -251,7 +251,7 @@ def evaluated(
 
 
 def _agreement(answers: SplitAnswers) -> float:
-    own = np.array([EMOTIONS.index(name) for name in FER2013_LABELS])[answers.own_labels]
+    own = EMOTION_OF_LABEL[answers.own_labels]
     both = answers.agreed & (answers.own_labels >= 0)
     return float((own == answers.labels)[both].mean()) if both.any() else 0.0
 

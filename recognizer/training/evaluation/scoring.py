@@ -250,6 +250,4 @@ def _yes(by_head: dict[str, Floats], head: str) -> Floats | None:
 def _own(card: ModelCard, by_head: dict[str, Floats]) -> Floats | None:
     if OWN_HEAD not in by_head:
         return None
-    labels = card.heads[OWN_HEAD].labels
-    order = [labels.index(name) for name in FER2013_LABELS]
-    return by_head[OWN_HEAD][:, order]
+    return by_head[OWN_HEAD][:, card.heads[OWN_HEAD].columns(FER2013_LABELS)]

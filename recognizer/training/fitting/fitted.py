@@ -27,7 +27,7 @@ def load(weights: Path, network: Network, size: int = 48) -> keras.Model:
     """A fitted network in float32.
 
     Args:
-        weights: a run folder of `fitting.fit`, finished or not, the folder of a model that
+        weights: a run folder of `loop.fit`, finished or not, the folder of a model that
             `export.draft` has made, or a file .weights.h5.
         network: what the weights are of.
         size: side of its pictures.

@@ -106,6 +106,6 @@ def shares_of(teacher: OnnxClassifier, faces: NDArray[np.float32]) -> Probabilit
     to shares of votes, and the temperature to winners.
     """
     logits = dict(teacher.logits(faces, HEADS))
-    labels = teacher.card.heads["fer2013"].labels
-    logits["fer2013"] = logits["fer2013"][:, [labels.index(name) for name in FER2013_LABELS]]
+    columns = teacher.card.heads["fer2013"].columns(FER2013_LABELS)
+    logits["fer2013"] = logits["fer2013"][:, columns]
     return {head: softmax(logits[head]).astype(np.float32) for head in HEADS}

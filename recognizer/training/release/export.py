@@ -69,7 +69,7 @@ def draft(
     """Write `folder`/model.onnx of a fitted model, and its weights; its card, not calibrated yet.
 
     Args:
-        model: fitted, as `fitting.fit` returns it.
+        model: fitted, as `loop.fit` returns it.
         how: its settings, for the card.
         training: what it learned from, with the targets it was given; a head without any is
             left out, and the non-face head is fitted to its pictures.

@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from recognizer.training.datasets.borders import SIDE, bordered
+from recognizer.training.datasets.borders import SEARCHED_SIDE, bordered
 from recognizer.training.datasets.progress import bar
 from recognizer.training.release.calibration import Classify
-from recognizer.vision.detection import Detection, Detector
+from recognizer.vision.detection import Detection, Detector, largest
 from recognizer.vision.preprocessing import Preprocessing, crop_face
 
 # People hold their heads and phones askew: the spread of the turn of a face, in degrees.
@@ -55,13 +55,12 @@ def scenes(
         photo = _photo(image, float(rng.normal(0, ROLL)))
         faces = detector.detect(photo)
         if faces:
-            largest = max(faces, key=lambda face: face.box[2] * face.box[3])
-            found.append(Scene(np.ascontiguousarray(photo[..., 0]), largest, int(label)))
+            found.append(Scene(np.ascontiguousarray(photo[..., 0]), largest(faces), int(label)))
     return found
 
 
 def _photo(image: NDArray[np.uint8], roll: float) -> NDArray[np.uint8]:
-    large = bordered(image, max(1.0, SIDE / len(image)))
+    large = bordered(image, max(1.0, SEARCHED_SIDE / len(image)))
     height, width = large.shape[:2]
     turn = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), roll, 1.0)
     return cv2.warpAffine(  # type: ignore[return-value]

@@ -253,8 +253,8 @@ def _fit_heads(classifier: OnnxClassifier, even: Faces) -> dict[str, Head]:
     if "fer2013" in heads and len(labelled):
         own = classifier.logits(normalize(labelled.images), ["fer2013"])["fer2013"]
         names = heads["fer2013"].labels
-        places = np.array([names.index(label) for label in FER2013_LABELS])
-        temperature = calibration.fit_temperature(own, places[labelled.labels])
+        columns = np.array(heads["fer2013"].columns(FER2013_LABELS))
+        temperature = calibration.fit_temperature(own, columns[labelled.labels])
         heads["fer2013"] = Head(names, round(temperature, 4))
     if AMBIGUITY_HEAD in heads:
         asked, _, disputed = _asked(even)
