@@ -150,6 +150,7 @@ SHIPPED = {
     "resnet9-ferplus": CONFIGS.parents[1] / "weights" / "resnet9-ferplus",
     "resnet9-taught": CONFIGS.parent / "members" / "resnet9-taught",
     "resnet9-wide": CONFIGS.parent / "members" / "resnet9-wide",
+    "resnet9-deep": CONFIGS.parent / "members" / "resnet9-deep",
     "resnet9": CONFIGS.parent / "members" / "resnet9-seed1",
     "resnet9-gentle": CONFIGS.parent / "members" / "resnet9-first",
 }
