@@ -1,4 +1,3 @@
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -120,19 +119,6 @@ def test_a_run_is_of_its_teachers_weights(
     write_tiny_model(Path(moved[0]), network=tiny_network(seed=3))
     with pytest.raises(ValueError, match=r"other settings \(teachers differ\)"):
         fit(training, held_out, how, run, quiet, loaded(moved))
-
-
-def test_a_run_from_before_there_were_teachers_goes_on(
-    training: TrainingSet, faces: Faces, tmp_path: Path
-) -> None:
-    how = replace(TAUGHT, epochs=1, distillation=0.0)
-    fit(training, faces.split("PublicTest"), how, tmp_path, quiet)
-    found = json.loads((tmp_path / "config.json").read_text())
-    assert found.pop("teachers") == []
-    (tmp_path / "config.json").write_text(json.dumps(found))
-    lines: list[str] = []
-    fit(training, faces.split("PublicTest"), how, tmp_path, lines.append)
-    assert lines == ["Going on after epoch 1 of 1."]
 
 
 def test_who_cannot_teach_is_named_with_what_to_do(tmp_path: Path) -> None:
