@@ -12,6 +12,17 @@ PRESETS: Final = {
     "gentle": Augmentation(
         low_resolution=0.12, blur=0.08, noise=0.08, occlusion=0.15, covered=0.35
     ),
+    # Moves faces further and spoils more of them, but covers less of each.
+    "strong": Augmentation(
+        rotation=14.0,
+        scale=(0.85, 1.2),
+        shift=0.08,
+        lighting=0.5,
+        low_resolution=0.25,
+        jpeg=0.25,
+        noise=0.15,
+        covered=0.35,
+    ),
     # Moves faces, and leaves their pixels as they are.
     "geometric": Augmentation(lighting=0, low_resolution=0, blur=0, jpeg=0, noise=0, occlusion=0),
     "none": Augmentation().scaled(0),

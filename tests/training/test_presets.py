@@ -15,6 +15,7 @@ def test_presets_go_by_their_names() -> None:
     assert named_augmentation("default") == Augmentation()
     assert named_augmentation("gentle").covered < Augmentation().covered
     assert named_augmentation("geometric").rotation == Augmentation().rotation
+    assert named_augmentation("strong").rotation > Augmentation().rotation
     assert named_augmentation("geometric").jpeg == 0
     assert named_augmentation("none").rotation == 0
 

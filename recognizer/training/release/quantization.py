@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from onnxruntime import quantization
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from recognizer.training.augmentation import Augmentation, augment
+from recognizer.training.augmentation import augment
+from recognizer.training.presets import PRESETS
 from recognizer.vision.cards import Precision
 from recognizer.vision.preprocessing import normalize
 
@@ -30,18 +31,7 @@ FACES: Final = 512
 MOST_MOVED: Final = 0.2
 """Mean share of their spread that logits may move by; resnet9's move by a twentieth."""
 _BATCH: Final = 64
-_WIDELY: Final = Augmentation(
-    rotation=14.0,
-    scale=(0.85, 1.2),
-    shift=0.08,
-    lighting=0.5,
-    low_resolution=0.25,
-    blur=0.15,
-    jpeg=0.25,
-    noise=0.15,
-    occlusion=0.25,
-    covered=0.35,
-)
+_WIDELY: Final = PRESETS["strong"]
 """More than in training, so that the ranges leave room for what photos bring."""
 
 

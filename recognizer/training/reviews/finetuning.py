@@ -30,6 +30,7 @@ from recognizer.training.fitting.fitted import logits
 from recognizer.training.fitting.losses import cross_entropy
 from recognizer.training.fitting.optimizers import decay_kernels_only
 from recognizer.training.networks import HEAD_WIDTHS
+from recognizer.training.presets import PRESETS
 from recognizer.training.release.non_faces import background
 from recognizer.training.reviews.forgetting import AS_FITTED, Exam, Serving, exam, noise
 from recognizer.training.reviews.ways import (
@@ -47,18 +48,7 @@ Weights = list[NDArray[np.float32]]
 
 FEWEST_FACES: Final = 20
 """With fewer there is nothing to cross-validate."""
-SLIGHTLY: Final = Augmentation(
-    rotation=7.0,
-    scale=(0.925, 1.1),
-    shift=0.04,
-    lighting=0.25,
-    low_resolution=0.125,
-    blur=0.075,
-    jpeg=0.125,
-    noise=0.075,
-    occlusion=0.125,
-    covered=0.35,
-)
+SLIGHTLY: Final = PRESETS["strong"].scaled(0.5)
 """Weaker than in training: the faces look as the site's do already."""
 
 
