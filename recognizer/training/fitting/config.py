@@ -11,8 +11,7 @@
     rotation = 5.0
 
 or `augmentation = "gentle"`, one of `presets.PRESETS`. What is left out keeps its default; paths
-are relative to the file. Importing this module imports
-TensorFlow.
+are relative to the file. Importing this module imports TensorFlow.
 """
 
 import json
